@@ -1,0 +1,50 @@
+"""Each dtype's size in bytes and its spelling in NumPy, C, WGSL and JavaScript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from neurenix.errors import UnsupportedError
+
+
+@dataclass(frozen=True)
+class DType:
+    """One element type. `wgsl` is None where WebGPU has no storage type of that width."""
+
+    name: str
+    size: int
+    c: str
+    wgsl: str | None
+    js: str
+
+    @property
+    def numpy(self) -> np.dtype[np.generic]:
+        return np.dtype(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_ROWS = (
+    DType("float32", 4, "float", "f32", "Float32Array"),
+    DType("float64", 8, "double", None, "Float64Array"),
+    DType("int64", 8, "int64_t", None, "BigInt64Array"),
+    DType("int32", 4, "int32_t", "i32", "Int32Array"),
+    DType("uint8", 1, "uint8_t", None, "Uint8Array"),
+    DType("bool", 1, "uint8_t", None, "Uint8Array"),
+)
+
+DTYPES = {row.name: row for row in _ROWS}
+
+
+def dtype(spec: str | DTypeLike | DType) -> DType:
+    """Find the DType that `spec` names: one of ours, its name, or anything NumPy takes for a dtype."""
+    if isinstance(spec, DType):
+        return spec
+    try:
+        return DTYPES[np.dtype(spec).name]
+    except (KeyError, TypeError):
+        raise UnsupportedError(f"dtype {spec!r} is not supported; use one of {', '.join(DTYPES)}") from None

@@ -1,0 +1,119 @@
+"""Builds a Graph node by node; what a traced Tensor writes to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurenix import ops
+from neurenix.dims import Ranges, Shape
+from neurenix.dtypes import DType, dtype
+from neurenix.graph.graph import Array, Graph, Layer, Node, Value, check
+
+_active: ContextVar[GraphBuilder | None] = ContextVar("active", default=None)
+
+
+def active_builder() -> GraphBuilder | None:
+    """Return the builder that is recording now, if any."""
+    return _active.get()
+
+
+@dataclass(eq=False)
+class GraphBuilder:
+    """Collects values and nodes. `names` gives known arrays (parameters, by `id`) their names."""
+
+    name: str
+    dims: Ranges
+    names: Mapping[int, str] = field(default_factory=dict)
+    modules: Mapping[int, str] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+    constants: dict[str, Array] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    _scopes: list[str] = field(default_factory=list)
+    _held: dict[int, tuple[Array, Value]] = field(default_factory=dict)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        token = _active.set(self)
+        try:
+            yield
+        finally:
+            _active.reset(token)
+
+    @contextmanager
+    def scope(self, module: object) -> Iterator[None]:
+        """Nodes added inside are said to come from this module."""
+        self._scopes.append(self.modules.get(id(module), ""))
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    def input(self, name: str, of: DType, shape: Shape) -> Value:
+        value = self.values[name] = Value(name, of, shape)
+        self.inputs.append(name)
+        return value
+
+    def constant(self, array: Array) -> Value:
+        """Add an array; the same array object is added once."""
+        if id(array) in self._held:
+            return self._held[id(array)][1]
+        name = self._fresh(self.names.get(id(array), "constant"))
+        value = self.values[name] = Value(name, dtype(array.dtype), array.shape)
+        self.constants[name] = array
+        # The array is kept beside its value, so that its id cannot be given to another one.
+        self._held[id(array)] = (array, value)
+        return value
+
+    def add(self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Any]) -> Value:
+        """Append a node and return its result. Raises GraphError when the shapes do not fit."""
+        row = ops.get(op)
+        bound = row.bind(attrs)
+        shape = row.shape([v.shape for v in inputs], bound)
+        name = self._fresh(op)
+        value = self.values[name] = Value(name, inputs[0].dtype, shape)
+        scope = next((s for s in reversed(self._scopes) if s), "")
+        self.nodes.append(Node(op, tuple(v.name for v in inputs), name, bound, scope=scope, label=op))
+        return value
+
+    def finish(self, outputs: Mapping[str, Value], layers: Sequence[Layer] = (), device: str = "auto") -> Graph:
+        """Return the checked graph, its results renamed to the given output names."""
+        renamed: dict[str, str] = {}
+        for wanted, value in outputs.items():
+            if value.name in (*self.inputs, *self.constants, *renamed):
+                # An output that is no node's own result gets one: a copy.
+                value = self.add("reshape", [value], {"shape": value.shape})
+            renamed[value.name] = wanted
+        for old, new in renamed.items():
+            assert new not in self.values, f"the output name '{new}' is taken"
+            self.values[new] = Value(new, self.values[old].dtype, self.values.pop(old).shape)
+        nodes = [
+            Node(n.op, tuple(renamed.get(i, i) for i in n.inputs), renamed.get(n.output, n.output), n.attrs,
+                 scope=n.scope, label=n.label)
+            for n in self.nodes
+        ]  # fmt: skip
+        graph = Graph(
+            self.name, tuple(self.inputs), tuple(outputs), tuple(nodes), self.values, self.constants,
+            dict(self.dims), tuple(layers), device,
+        )  # fmt: skip
+        return check(graph.with_nodes(graph.nodes))
+
+    def _fresh(self, stem: str) -> str:
+        if stem not in self.values:
+            return stem
+        return next(n for n in (f"{stem}_{i}" for i in itertools.count(1)) if n not in self.values)
+
+
+def as_array(data: Any) -> Array:
+    """Return data as an array, floats in float32 unless they say otherwise."""
+    array = np.asarray(data)
+    if array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
+        return array.astype(np.float32)
+    return array

@@ -1,0 +1,131 @@
+"""The Graph: a typed list of operations in which every value is made once, plus constants as NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from neurenix import ops
+from neurenix.dims import Ranges, Shape, symbols
+from neurenix.dtypes import DType
+from neurenix.errors import GraphError, NeurenixError
+from neurenix.expr import Expr, operands_of
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A named tensor: what flows between nodes."""
+
+    name: str
+    dtype: DType
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What happens to every element of a node's result before it is stored.
+
+    Operand 0 of `expr` is the result, operand i the i-th of `inputs`, which broadcast to it.
+    """
+
+    expr: Expr
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation. `scope` is the layer it came from; `label` names a fused chain for its readers."""
+
+    op: str
+    inputs: tuple[str, ...]
+    output: str
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    epilogue: Epilogue | None = None
+    scope: str = ""
+    label: str = ""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every value that the node reads, the epilogue's included."""
+        return self.inputs + (self.epilogue.inputs if self.epilogue else ())
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer as the model's author wrote it, for people and tools."""
+
+    name: str
+    type: str
+    config: Mapping[str, Any]
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A whole model. Nodes are in an order that can be run; `values` holds every input, constant and result."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    values: Mapping[str, Value]
+    constants: Mapping[str, Array]
+    dims: Ranges
+    layers: tuple[Layer, ...] = ()
+    device: str = "auto"
+
+    def with_nodes(self, nodes: Iterable[Node], **more: Any) -> Graph:
+        """Return the graph with other nodes, without the values and constants that nothing reads any more."""
+        graph = replace(self, nodes=tuple(nodes), **more)
+        used = {*graph.inputs, *graph.outputs}
+        for node in graph.nodes:
+            used |= {*node.reads, node.output}
+        return replace(
+            graph,
+            values={k: v for k, v in graph.values.items() if k in used},
+            constants={k: v for k, v in graph.constants.items() if k in used},
+        )
+
+    def uses(self) -> dict[str, int]:
+        """Count how often each value is read; being an output is one reading."""
+        counts = dict.fromkeys(self.values, 0)
+        for name in [*self.outputs, *(r for n in self.nodes for r in n.reads)]:
+            counts[name] += 1
+        return counts
+
+
+def check(graph: Graph) -> Graph:
+    """Return the graph if it keeps its rules, or raise GraphError naming the node that does not."""
+    ready = {*graph.inputs, *graph.constants}
+    for node in graph.nodes:
+        where = f"node '{node.output}' ({node.op})"
+        row = ops.get(node.op)
+        if row.arity >= 0 and len(node.inputs) != row.arity:
+            raise GraphError(f"{where} has {len(node.inputs)} inputs, the op takes {row.arity}")
+        late = [n for n in node.reads if n not in ready]
+        if late:
+            raise GraphError(f"{where} reads '{late[0]}' before anything makes it")
+        if node.output in ready:
+            raise GraphError(f"{where} makes a value that is there already")
+        try:
+            shape = row.shape([graph.values[i].shape for i in node.inputs], row.bind(node.attrs))
+        except NeurenixError as error:
+            raise GraphError(f"{where}: {error}") from error
+        if shape != graph.values[node.output].shape:
+            raise GraphError(f"{where} makes shape {shape}, declared is {graph.values[node.output].shape}")
+        if node.epilogue and max(operands_of(node.epilogue.expr), default=0) > len(node.epilogue.inputs):
+            raise GraphError(f"{where}: its epilogue reads an operand that it has not")
+        ready.add(node.output)
+    for name in graph.outputs:
+        if name not in ready:
+            raise GraphError(f"output '{name}' is made by no node")
+    for value in graph.values.values():
+        free = {s for size in value.shape for s in symbols(size)} - set(graph.dims)
+        if free:
+            raise GraphError(f"'{value.name}' has the undeclared dimension '{sorted(free)[0]}'")
+    return graph

@@ -1,0 +1,42 @@
+"""The moving rows: elements change place, none changes value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neurenix.dims import Shape, Size
+from neurenix.ops import shapes
+from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
+
+
+def _permute_sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, Size]:
+    """Up to four axes, outermost first: the output's extents, and the input's stride along each."""
+    (x,), rank = ins, len(out)
+    strides: list[Size] = [1] * rank
+    for axis in range(rank - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * x[axis + 1]
+    extents = [1] * (4 - rank) + list(out)
+    steps = [0] * (4 - rank) + [strides[a] for a in attrs["axes"]]
+    return {f"d{i}": e for i, e in enumerate(extents)} | {f"s{i}": s for i, s in enumerate(steps)}
+
+
+ROWS = (
+    Op("reshape", Family.MOVEMENT, "The same elements in the same order under another `shape`; one -1 is inferred.",
+       1, shapes.reshape, lambda x, shape: x.reshape(shape), attrs={"shape": REQUIRED},
+       gradient=lambda g, y, inputs, attrs: (g.reshape(inputs[0].shape),)),
+    Op("permute", Family.MOVEMENT, "The axes in another order: axis i of the result is axis `axes[i]` of x.",
+       1, shapes.permute, lambda x, axes: x.transpose(axes), attrs={"axes": REQUIRED},
+       gradient=lambda g, y, inputs, attrs: (g.permute(tuple(int(a) for a in np.argsort(attrs["axes"]))),),
+       kernel=Kernel("permute.c", _permute_sizes, (None,))),
+    Op("expand", Family.MOVEMENT, "Broadcast to `shape`.",
+       1, shapes.expand, lambda x, shape: np.broadcast_to(x, shape), attrs={"shape": REQUIRED},
+       gradient=lambda g, y, inputs, attrs: (g.sum_to(inputs[0].shape),)),
+)  # fmt: skip
+
+
+def contiguous(x: Array) -> Array:
+    """Return x in row-major order, copied only when it is not."""
+    return np.ascontiguousarray(x).reshape(x.shape)

@@ -1,0 +1,116 @@
+"""The row of the op table: everything that is known about one operator, in one place.
+
+The tensor library, autograd, the graph checker, the C printer, the docs and the tests all read the row.
+An elementwise op is its `expr`; a structured op has a `compute` of its own, and a `Kernel` that says how the
+C function of its family is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from neurenix import expr as ex
+from neurenix.dims import Shape, Size
+from neurenix.errors import GraphError
+
+Array = np.ndarray[Any, Any]
+Attrs = Mapping[str, Any]
+
+
+class Family(str, Enum):
+    """The loop that an op belongs to."""
+
+    ELEMENTWISE = "elementwise"
+    REDUCE = "reduce"
+    MOVEMENT = "movement"
+    CONTRACTION = "contraction"
+    WINDOW = "window"
+    NORMALIZATION = "normalization"
+
+
+class Required:
+    """The default of an attribute that has none."""
+
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED = Required()
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How the compiled plan calls a structured op's C function.
+
+    `source` is a file of kernels/c, included once for each epilogue. `sizes(shapes, out, attrs)` names the integer
+    arguments in the function's order. `packing` gives the weight layout that each input has when it is a
+    constant (`None`: it is passed as it is); `scratch(sizes)` is the number of float32 values of scratch memory that
+    one thread needs. Where `channels_last` is set, input 0 and the output are image tensors that the layout
+    pass turns to NHWC, and the attribute `layout` says so.
+    """
+
+    source: str
+    sizes: Callable[[Sequence[Shape], Shape, Attrs], dict[str, Size]]
+    packing: tuple[str | None, ...]
+    epilogue: bool = False
+    scratch: Callable[[Mapping[str, Size]], Size] | None = None
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator.
+
+    `shape(shapes, attrs)` is the shape rule. `oracle(*arrays, **attrs)` is an independent NumPy definition, correct in
+    any float precision: tests and golden values come from it. `compute` is the eager implementation where the
+    oracle would be too slow to train with. `gradient(g, y, inputs, attrs)` returns the gradient for each input (or
+    None), written with the inputs' own operators, so that it can be traced and differentiated again; an
+    elementwise op leaves it out and has the derivative of its `expr`. `domain` bounds each input in tests;
+    `tolerance` is the accepted relative error of a float32 kernel.
+    """
+
+    name: str
+    family: Family
+    doc: str
+    arity: int
+    shape: Callable[[Sequence[Shape], Attrs], Shape]
+    oracle: Callable[..., Array]
+    expr: Callable[..., ex.Expr] | None = None
+    compute: Callable[..., Array] | None = None
+    gradient: Callable[..., Sequence[Any]] | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    domain: tuple[float, float] = (-10.0, 10.0)
+    tolerance: float = 1e-5
+    kernel: Kernel | None = None
+    samples: Callable[[np.random.Generator], tuple[list[tuple[int, ...]], dict[str, Any]]] | None = None
+
+    def bind(self, attrs: Attrs) -> dict[str, Any]:
+        """Fill in the defaults; an unknown or missing attribute is a GraphError."""
+        unknown = sorted(set(attrs) - set(self.attrs))
+        if unknown:
+            known = ", ".join(self.attrs) or "none"
+            raise GraphError(f"op '{self.name}' has no attribute '{unknown[0]}'; it has {known}")
+        bound = {**self.attrs, **attrs}
+        missing = [k for k, v in bound.items() if v is REQUIRED]
+        if missing:
+            raise GraphError(f"op '{self.name}' needs the attribute '{missing[0]}'")
+        return bound
+
+    def expression(self, attrs: Attrs) -> ex.Expr:
+        """Return the scalar expression of an elementwise op, its attributes filled in."""
+        assert self.expr is not None, f"{self.name} is not elementwise"
+        return self.expr(*map(ex.operand, range(self.arity if self.arity >= 0 else 0)), **attrs)
+
+    def evaluate(self, arrays: Sequence[Array], attrs: Attrs) -> Array:
+        """Compute the op eagerly with NumPy, in the inputs' precision."""
+        if self.compute is not None:
+            return self.compute(*arrays, **attrs)
+        if self.expr is not None:
+            with np.errstate(all="ignore"):
+                return np.asarray(ex.evaluate(self.expression(attrs), arrays), dtype=arrays[0].dtype)
+        return self.oracle(*arrays, **attrs)

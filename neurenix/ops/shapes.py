@@ -1,0 +1,121 @@
+"""Shape rules: from the shapes of the inputs to the shape of the output, symbolic sizes included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neurenix.dims import Shape, Size, product
+from neurenix.errors import GraphError
+from neurenix.ops.op import Attrs
+
+
+def show(shape: Shape) -> str:
+    """Write a shape as `[batch, 3]`."""
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def axis_of(axis: int, rank: int) -> int:
+    """Turn a negative axis into its positive twin. Raises GraphError when it is out of range."""
+    if not -rank <= axis < max(rank, 1):
+        raise GraphError(f"axis {axis} is out of range for a tensor of rank {rank}")
+    return axis % rank if rank else 0
+
+
+def same(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    return shapes[0]
+
+
+def broadcast(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    """NumPy's broadcasting; a symbolic size fits itself and 1."""
+    rank = max(map(len, shapes), default=0)
+    result: list[Size] = []
+    for axis in range(rank):
+        sizes = {s[axis - rank + len(s)] for s in shapes if axis - rank + len(s) >= 0} - {1}
+        if len(sizes) > 1:
+            raise GraphError(f"shapes {' and '.join(map(show, shapes))} do not broadcast")
+        result.append(sizes.pop() if sizes else 1)
+    return tuple(result)
+
+
+def reduced(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    """Remove `axes` (all of them when None), or keep them as 1 with `keepdims`."""
+    (shape,) = shapes
+    axes = range(len(shape)) if attrs["axes"] is None else [axis_of(a, len(shape)) for a in attrs["axes"]]
+    if attrs["keepdims"]:
+        return tuple(1 if i in axes else s for i, s in enumerate(shape))
+    return tuple(s for i, s in enumerate(shape) if i not in axes)
+
+
+def reshape(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    """Take `shape`; one -1 stands for what is left."""
+    (old,), new = shapes, tuple(attrs["shape"])
+    if -1 in new:
+        known = product(tuple(s for s in new if s != -1))
+        if known == 0:
+            raise GraphError(f"cannot infer -1 in {show(new)}: the other sizes are 0")
+        new = tuple(product(old) // known if s == -1 else s for s in new)
+    if product(old) != product(new):
+        raise GraphError(f"cannot reshape {show(old)} to {show(tuple(attrs['shape']))}: the sizes differ")
+    return new
+
+
+def permute(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    (shape,), axes = shapes, tuple(attrs["axes"])
+    if sorted(axes) != list(range(len(shape))):
+        raise GraphError(f"permute axes {axes} are no permutation of the {len(shape)} axes of {show(shape)}")
+    return tuple(shape[a] for a in axes)
+
+
+def expand(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    (old,), new = shapes, tuple(attrs["shape"])
+    if broadcast([old, new], {}) != new:
+        raise GraphError(f"cannot expand {show(old)} to {show(new)}")
+    return new
+
+
+def matmul(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    """(…, M, K) by (…, K, N); the leading axes broadcast."""
+    a, b = shapes
+    if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
+        raise GraphError(f"matmul cannot multiply {show(a)} by {show(b)}: the inner sizes must be equal")
+    return (*broadcast([a[:-2], b[:-2]], {}), a[-2], b[-1])
+
+
+def window_size(size: Size, kernel: int, stride: int, padding: int, dilation: int) -> Size:
+    """Return how many windows fit: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1."""
+    return (size + (2 * padding - dilation * (kernel - 1) - 1)) // stride + 1
+
+
+def windows(height: Size, width: Size, kernel: tuple[int, int], attrs: Attrs) -> tuple[Size, Size]:
+    """Return the output height and width of a 2-D window with `stride`, `padding` and `dilation`."""
+    options = zip((height, width), kernel, attrs["stride"], attrs["padding"], attrs["dilation"])
+    sizes = tuple(window_size(*each) for each in options)
+    if any(isinstance(s, int) and s < 1 for s in sizes):
+        raise GraphError(f"a {kernel[0]}x{kernel[1]} window does not fit an image of {height}x{width}")
+    return sizes[0], sizes[1]
+
+
+def conv2d(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    """NCHW by OIHW, or with `layout="NHWC"` NHWC by HWIO."""
+    x, w = shapes[0], shapes[1]
+    if len(x) != 4 or len(w) != 4:
+        raise GraphError(f"conv2d takes a rank-4 image and weight, got {show(x)} and {show(w)}")
+    last = attrs["layout"] == "NHWC"
+    n, h, wd, c = x if last else (x[0], x[2], x[3], x[1])
+    kh, kw, i, o = w if last else (w[2], w[3], w[1], w[0])
+    if c != i:
+        raise GraphError(f"conv2d weight {show(w)} takes {i} channels, the image {show(x)} has {c}")
+    assert isinstance(kh, int) and isinstance(kw, int)
+    oh, ow = windows(h, wd, (kh, kw), attrs)
+    return (n, oh, ow, o) if last else (n, o, oh, ow)
+
+
+def pool2d(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+    """NCHW, or NHWC with `layout="NHWC"`; `kernel_size` windows."""
+    x = shapes[0]
+    if len(x) != 4:
+        raise GraphError(f"a 2-D pool takes a rank-4 image, got {show(x)}")
+    last = attrs["layout"] == "NHWC"
+    n, h, w, c = x if last else (x[0], x[2], x[3], x[1])
+    oh, ow = windows(h, w, attrs["kernel_size"], attrs)
+    return (n, oh, ow, c) if last else (n, c, oh, ow)
