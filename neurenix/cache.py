@@ -11,6 +11,7 @@ there whole or not at all. DIR may be moved, and deleted whenever no build runs.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -75,7 +76,7 @@ class Cache:
             if _is_whole(entry):
                 return entry / "files"
             if entry.exists():
-                self.drop(key)
+                self._remove_damaged(key)
         return None
 
     def put(
@@ -86,8 +87,7 @@ class Cache:
         `waiting` is called when another process is making it. What `write` raises leaves no entry behind.
         """
         with self._explained():
-            for directory in (self._entries, self._making, self._locks):
-                directory.mkdir(parents=True, exist_ok=True)
+            self._make_folders()
             with locked(self._locks / f"{key}.lock", waiting):
                 entry = self._entries / key
                 if _is_whole(entry):
@@ -104,27 +104,29 @@ class Cache:
                     shutil.rmtree(making, ignore_errors=True)
                 return entry / "files"
 
-    def drop(self, key: str) -> None:
-        """Remove an entry, unless somebody has just made it whole."""
-        entry = self._entries / key
-        with self._explained():
-            for directory in (self._making, self._locks):
-                directory.mkdir(parents=True, exist_ok=True)
-            with locked(self._locks / f"{key}.lock"):
-                if not _is_whole(entry):
-                    self._remove(entry)
-
     def sweep(self) -> None:
         """Remove what killed processes left half made."""
         if not self._making.is_dir():
             return
         with self._explained():
+            self._make_folders()
             for leftover in sorted(self._making.iterdir()):
                 key = leftover.name.partition(".")[0]
                 # Its maker holds the lock for as long as it lives.
                 with locked_if_free(self._locks / f"{key}.lock") as free:
                     if free:
                         shutil.rmtree(leftover, ignore_errors=True)
+
+    def _make_folders(self) -> None:
+        for directory in (self._entries, self._making, self._locks):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def _remove_damaged(self, key: str) -> None:
+        self._make_folders()
+        with locked(self._locks / f"{key}.lock"):
+            # Somebody may have made it again while we waited.
+            if not _is_whole(self._entries / key):
+                self._remove(self._entries / key)
 
     def _remove(self, entry: Path) -> None:
         if entry.is_symlink() or entry.exists():
@@ -141,6 +143,10 @@ class Cache:
         try:
             yield
         except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+            ours = str(error.filename or "").startswith(str(self.directory.parent))
+            if not (full or ours):
+                raise  # From inside a writer, and about something else.
             reason = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
             raise CacheError(
                 f"the build cache in {self.directory.parent} cannot be used ({reason}) "

@@ -178,8 +178,8 @@ def from_json(data: Any) -> Size:
 
 
 def to_c(size: Size) -> str:
-    """Print a size as a C expression of 64-bit integers. Symbols are variables of their own names."""
-    return _text(to_json(size), nested=True, call=lambda f, a, b: f"nx_{f}_i64({a}, {b})")
+    """Print a size as a C expression of `nx_int`. Symbols are variables of their own names."""
+    return _text(to_json(size), nested=True, call=lambda f, a, b: f"nx_{f}_int({a}, {b})")
 
 
 def _text(data: Any, nested: bool = False, call: Callable[[str, str, str], str] | None = None) -> str:

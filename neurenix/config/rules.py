@@ -10,6 +10,7 @@ from datetime import date, time
 from typing import Any
 
 from neurenix.dtypes import DTYPES
+from neurenix.toolchain import TARGETS
 
 Rule = Callable[[Any], "str | tuple[str, str] | None"]
 """A problem, a pair (path below the value, problem), or None."""
@@ -19,7 +20,7 @@ WINDOWS_DEVICES = frozenset(
 )
 
 _MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_IO_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_IO_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _REFERENCE = re.compile(r"([^\W\d]\w*)(\.[^\W\d]\w*)*:([^\W\d]\w*)(\.[^\W\d]\w*)*")
 _INPUT = re.compile(r"\s*(\w+)\s*\[([^\[\]]*)\]\s*")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)")
@@ -87,7 +88,7 @@ def model_name(name: str) -> str | None:
 
 
 def an_io_name(name: str) -> str | None:
-    return None if _IO_NAME.fullmatch(name) else f"{quote(name)} must match [A-Za-z][A-Za-z0-9_]{{0,63}}"
+    return None if _IO_NAME.fullmatch(name) else f"{quote(name)} must match [a-z][a-z0-9_]{{0,63}}"
 
 
 a_symbol_name = an_io_name
@@ -164,8 +165,6 @@ def a_byte_count(text: str) -> str | None:
 
 
 def native_target(name: str) -> str | None:
-    from neurenix.toolchain import TARGETS
-
     known = ("host", *TARGETS)
     return (
         None if name in known else f"{quote(name)} is not one of {', '.join(known)}" + suggestion(name, known)

@@ -70,8 +70,10 @@ class DimConfig:
 class ModelConfig:
     """One model: where it comes from, what goes in, and what the build must hold it to."""
 
-    inputs: Mapping[str, str] = key(
-        "The inputs, in order: a name and a dtype with its shape, such as 'float32[batch, 1, 28, 28]'.",
+    inputs: Mapping[str, str] | None = key(
+        "The inputs, in order: a name and a dtype with its shape, such as 'float32[batch, 1, 28, 28]'. Not "
+        "needed where the first layer fixes the shape.",
+        default=None,
         check=filled("declare at least one input, such as image = 'float32[batch, 1, 28, 28]'"),
         check_key=an_io_name,
     )

@@ -84,7 +84,7 @@ def _read(kind: Any, value: Any, path: str, problems: list[str], check_key: Rule
     if origin in (types.UnionType, typing.Union):
         # TOML has no null: an optional key is either absent or of its one type.
         (kind,) = (argument for argument in arguments if argument is not type(None))
-        return _read(kind, value, path, problems)
+        return _read(kind, value, path, problems, check_key)
     if origin is typing.Literal:
         if any(value == choice and type(value) is type(choice) for choice in arguments):
             return value

@@ -65,7 +65,9 @@ class GraphBuilder:
         """Add an array; the same array object is added once."""
         if id(array) in self._held:
             return self._held[id(array)][1]
-        name = self._fresh(self.names.get(id(array), "constant"))
+        # A view of a parameter, such as its transpose, goes by the parameter's name.
+        known = self.names.get(id(array)) or self.names.get(id(array.base))
+        name = self._fresh(known or "constant")
         value = self.values[name] = Value(name, dtype(array.dtype), array.shape)
         self.constants[name] = array
         # The array is kept beside its value, so that its id cannot be given to another one.

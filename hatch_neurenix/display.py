@@ -1,0 +1,54 @@
+"""What a build prints: an error as one message, and what each model has come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from neurenix.errors import NeurenixError
+
+if TYPE_CHECKING:
+    from neurenix.pipeline import BuiltModel
+
+
+@contextmanager
+def readable_errors(app: Any) -> Iterator[None]:
+    """End the build with the message alone when it fails on purpose; at `-v` with the traceback too."""
+    try:
+        yield
+    except (NeurenixError, OSError) as error:
+        if app.verbosity >= 1:
+            raise
+        app.abort(f"hatch-neurenix: {error}")
+
+
+def show_models(app: Any, models: Sequence[BuiltModel]) -> None:
+    """Print a table for each model: its files, its metrics, and how well its compiled forms agree."""
+    for model in models:
+        app.display_info("")
+        app.display_mini_header(f"{model.name}: {_origin(model)}")
+        show_sizes(app, [(file["name"], file["raw"], file["gzip"]) for file in model.report["files"]])
+        for title, values in (("metrics", model.metrics), ("largest error", model.report["agreement"])):
+            if values:
+                app.display_info(f"  {title}: {_figures(values)}")
+
+
+def show_sizes(app: Any, files: Iterable[tuple[str, int, int]]) -> None:
+    """Print the size of each file and of all together, as it is and compressed."""
+    rows = [*files]
+    rows.append(("total", sum(raw for _, raw, _ in rows), sum(packed for _, _, packed in rows)))
+    width = max(len(name) for name, _, _ in rows)
+    app.display_info(f"  {'file':<{width}}  {'bytes':>12}  {'gzip':>12}")
+    for name, raw, packed in rows:
+        app.display_info(f"  {name:<{width}}  {raw:>12,}  {packed:>12,}")
+
+
+def _origin(model: BuiltModel) -> str:
+    if model.trained_now:
+        return "trained and compiled"
+    return "compiled; its weights are from the cache" if model.compiled_now else "from the cache"
+
+
+def _figures(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

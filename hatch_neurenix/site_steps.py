@@ -1,0 +1,99 @@
+"""The work of the static-site builder: reads its table, builds the models, writes the site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatch_neurenix.display import readable_errors, show_models, show_sizes
+from hatch_neurenix.placement import HATCHLING_HOOK_KEYS
+from hatch_neurenix.requirements import missing_requirements
+from neurenix.config import parse_config
+from neurenix.config.validate import read_table
+from neurenix.errors import ConfigError
+from neurenix.pipeline import build_models, check_model_names
+from neurenix.site import build_site
+from neurenix.staging import remove_ours
+
+if TYPE_CHECKING:
+    from hatch_neurenix.site_builder import SiteConfig, StaticSiteBuilder
+
+_TARGET = "tool.hatch.build.targets.static-site"
+_HATCHLING_KEYS = HATCHLING_HOOK_KEYS | {"directory", "hooks", "reproducible", "versions"}
+
+
+@dataclass(frozen=True)
+class SiteTable:
+    """The table `[tool.hatch.build.targets.static-site]`."""
+
+    models: tuple[str, ...] | None = field(
+        default=None, metadata={"description": "The models to ship; all of them when absent."}
+    )
+    pages: str | None = field(
+        default=None, metadata={"description": "The folder of the project's own pages."}
+    )
+
+
+def write_site(builder: StaticSiteBuilder, directory: Path) -> Path:
+    """Build the models and write the site below `directory`. Returns its folder."""
+    destination = directory / f"{builder.project_id}-site"
+    with readable_errors(builder.app):
+        root = Path(builder.root)
+        config = parse_config(builder.metadata.config)
+        options = read_site_table(builder.target_config)
+        if options.models is not None:
+            check_model_names(options.models, config.models, f"{_TARGET}.models")
+        pages = find_pages(root, options.pages)
+        models = build_models(config, root, options.models, builder.app.display_info, native=False)
+        show_models(builder.app, models)
+        title = builder.metadata.core.raw_name
+        site = build_site(models, pages, root, destination, title, builder.app.display_info)
+        builder.app.display_info("")
+        builder.app.display_mini_header("static site")
+        show_sizes(builder.app, [(file.name, file.raw, file.gzip) for file in site.files])
+        shown = destination.relative_to(root) if destination.is_relative_to(root) else destination
+        builder.app.display_info(f"  to see it: neurenix serve {shown}")
+    return destination
+
+
+def clean_sites(builder: StaticSiteBuilder, directory: Path) -> None:
+    """Remove the sites of this project that we made, of any version. The cache stays."""
+    name = builder.normalize_file_name_component(builder.metadata.core.name)
+    with readable_errors(builder.app):
+        for folder in directory.glob(f"{name}-*-site"):
+            remove_ours(folder)
+
+
+def site_requirements(config: SiteConfig) -> list[str]:
+    """List what must be installed to build the site's models. Never raises."""
+    app = config.builder.app
+    try:
+        names = read_site_table(config.target_config).models
+    except ConfigError as error:
+        app.display_debug(f"hatch-neurenix: requirements unknown: {error}")
+        return []
+    return missing_requirements(config.builder.metadata.config, config.root, app, native=False, names=names)
+
+
+def read_site_table(table: Mapping[str, Any]) -> SiteTable:
+    """Read the target's own options. Raises ConfigError."""
+    problems: list[str] = []
+    own = {key: value for key, value in table.items() if key not in _HATCHLING_KEYS}
+    options = read_table(SiteTable, own, _TARGET, problems)
+    if options is None:
+        raise ConfigError(problems)
+    return options
+
+
+def find_pages(root: Path, option: str | None) -> Path | None:
+    """Return the folder of the project's pages, which must lie in the project. Raises ConfigError."""
+    if option is None:
+        return None
+    pages = root / option
+    if not pages.is_dir():
+        raise ConfigError([f"{_TARGET}.pages: {option!r} is no folder in {root}"])
+    if not pages.resolve().is_relative_to(root.resolve()):
+        raise ConfigError([f"{_TARGET}.pages: {option!r} leaves the project -- move the pages into it"])
+    return pages

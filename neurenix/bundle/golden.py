@@ -1,0 +1,102 @@
+"""Golden values: inputs by a formula that every language computes alike, and the answers that belong to them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurenix.dims import evaluate
+from neurenix.errors import BundleError
+from neurenix.graph.plan import Plan
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An input as a seed and a range; FORMAT.md states the hash."""
+
+    seed: int
+    low: float = -1.0
+    high: float = 1.0
+
+    def values(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        with np.errstate(over="ignore"):
+            h = np.arange(int(np.prod(shape)), dtype=np.uint32) * np.uint32(2654435761)
+            h += np.uint32(self.seed * 2246822519 & 0xFFFFFFFF)
+            h = (h ^ (h >> np.uint32(15))) * np.uint32(2246822519)
+            h = (h ^ (h >> np.uint32(13))) * np.uint32(3266489917)
+            h ^= h >> np.uint32(16)
+        values = self.low + (self.high - self.low) * ((h >> np.uint32(8)).astype(np.float64) / (1 << 24))
+        return (values if dtype.kind == "f" else np.floor(values)).astype(dtype).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One case: the dims, a formula for each input, and the reference's answers."""
+
+    dims: Mapping[str, int]
+    inputs: Mapping[str, Formula]
+    outputs: Mapping[str, Array]
+    tolerance: float
+
+    def feeds(self, plan: Plan) -> dict[str, Array]:
+        """Return the inputs themselves."""
+        feeds = {}
+        for name, formula in self.inputs.items():
+            buffer = plan.buffers[name]
+            feeds[name] = formula.values(tuple(evaluate(s, self.dims) for s in buffer.shape), buffer.dtype.numpy)
+        return feeds
+
+    def error(self, outputs: Mapping[str, Array]) -> float:
+        """Return the largest |answer - expected| / max(1, |expected|); infinite where just one of them is NaN."""
+        return max((_error(outputs[name], expected) for name, expected in self.outputs.items()), default=0.0)
+
+
+def golden_dims(plan: Plan) -> list[dict[str, int]]:
+    """Choose the dims of the golden cases: the smallest ones, and some that are odd and larger."""
+    small = {name: low for name, (low, _) in plan.dims.items()}
+    odd = {name: min(high, max(low, 3)) for name, (low, high) in plan.dims.items()}
+    return [small, odd] if odd != small else [small]
+
+
+def to_json(golden: Golden) -> dict[str, Any]:
+    """Write a case as the manifest has it."""
+    return {
+        "dims": dict(golden.dims),
+        "inputs": {name: {"seed": f.seed, "low": f.low, "high": f.high} for name, f in golden.inputs.items()},
+        "outputs": {n: base64.b64encode(_little(a).tobytes()).decode() for n, a in golden.outputs.items()},
+        "tolerance": golden.tolerance,
+    }
+
+
+def from_json(data: Mapping[str, Any], plan: Plan) -> Golden:
+    """Read a case. Raises BundleError when it does not fit the plan."""
+    try:
+        dims = {str(k): int(v) for k, v in data["dims"].items()}
+        inputs = {n: Formula(int(f["seed"]), float(f["low"]), float(f["high"])) for n, f in data["inputs"].items()}
+        outputs = {}
+        for name in plan.outputs:
+            buffer = plan.buffers[name]
+            flat = np.frombuffer(base64.b64decode(data["outputs"][name]), dtype=buffer.dtype.numpy.newbyteorder("<"))
+            outputs[name] = flat.reshape(tuple(evaluate(s, dims) for s in buffer.shape))
+        return Golden(dims, inputs, outputs, float(data["tolerance"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"a golden case of '{plan.name}' is malformed: {error!r}") from error
+
+
+def _little(array: Array) -> Array:
+    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _error(answer: Array, expected: Array) -> float:
+    a, e = answer.astype(np.float64), expected.astype(np.float64)
+    if a.shape != e.shape or (np.isnan(a) != np.isnan(e)).any():
+        return float("inf")
+    with np.errstate(invalid="ignore"):
+        difference = np.where((a == e) | np.isnan(e), 0.0, np.abs(a - e) / np.maximum(1.0, np.abs(e)))
+    return float(difference.max(initial=0.0))

@@ -1,0 +1,28 @@
+"""The passes: each takes a Graph and returns a better one that gives the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from neurenix.compiler.passes.affine import fold_affine
+from neurenix.compiler.passes.fold import fold_constants
+from neurenix.compiler.passes.fuse import fuse_elementwise, fuse_epilogues
+from neurenix.compiler.passes.layout import channels_last
+from neurenix.compiler.passes.lower import lower_axes
+from neurenix.compiler.passes.tidy import tidy
+from neurenix.graph.graph import Graph, check
+
+Pass = Callable[[Graph], Graph]
+
+# What every graph needs before it can be scheduled, and what only makes it better.
+REQUIRED: tuple[Pass, ...] = (fold_constants, lower_axes, fuse_elementwise, channels_last, fold_constants, tidy)
+OPTIMISED: tuple[Pass, ...] = (
+    fold_constants, lower_axes, tidy, fold_affine, fuse_elementwise, fuse_epilogues, channels_last, fold_constants, tidy,
+)  # fmt: skip
+
+
+def run(graph: Graph, optimize: bool = True) -> Graph:
+    """Run the passes, checking the graph after each."""
+    for each in OPTIMISED if optimize else REQUIRED:
+        graph = check(each(graph))
+    return graph

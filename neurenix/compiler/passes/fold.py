@@ -1,0 +1,36 @@
+"""Computes at build time whatever depends on constants alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurenix import expr as ex
+from neurenix import ops
+from neurenix.compiler.matching import Rewriter
+from neurenix.dims import product
+from neurenix.graph.graph import Graph, Node
+
+# Folding an expansion of a few bytes into gigabytes helps nobody.
+LARGEST = 1 << 26  # elements
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Replace nodes whose inputs are all constant by their value, outputs excepted."""
+    rewriter = Rewriter.of(graph)
+    kept = []
+    for node in graph.nodes:
+        size = product(graph.values[node.output].shape)
+        constant = all(name in rewriter.constants for name in node.reads)
+        if constant and node.output not in graph.outputs and isinstance(size, int) and size <= LARGEST:
+            rewriter.constants[node.output] = _evaluate(node, rewriter)
+        else:
+            kept.append(node)
+    return rewriter.finish(kept)
+
+
+def _evaluate(node: Node, rewriter: Rewriter) -> np.ndarray:  # type: ignore[type-arg]
+    arrays = [rewriter.constants[name] for name in node.reads]
+    result = ops.get(node.op).evaluate(arrays[: len(node.inputs)], node.attrs)
+    if node.epilogue:
+        result = ex.evaluate(node.epilogue.expr, [result, *arrays[len(node.inputs) :]])
+    return np.ascontiguousarray(result).reshape(np.shape(result))

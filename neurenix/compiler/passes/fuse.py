@@ -1,0 +1,95 @@
+"""Fuses chains of elementwise ops into one `map`, and a map behind a contraction into its epilogue."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from neurenix import expr as ex
+from neurenix import ops
+from neurenix.compiler.matching import Rewriter, alive, channel_axis, has_epilogue, is_elementwise, per_channel
+from neurenix.graph.graph import Epilogue, Graph, Node
+
+# More operands than this need more registers for pointers than a kernel has.
+MOST_OPERANDS = 8
+
+
+def fuse_elementwise(graph: Graph) -> Graph:
+    """Turn every elementwise node into a `map`, taking in the maps before it that nobody else reads."""
+    rewriter = Rewriter.of(graph)
+    kept: list[Node] = []
+    for node in graph.nodes:
+        if is_elementwise(node):
+            node = _inline(node, rewriter)
+        rewriter.makers[node.output] = node
+        kept.append(node)
+    return rewriter.finish(alive(kept, graph.outputs))
+
+
+def fuse_epilogues(graph: Graph) -> Graph:
+    """Attach each map to the contraction whose result it alone reads, where their shapes agree."""
+    rewriter = Rewriter.of(graph)
+    kept: list[Node] = []
+    for node in graph.nodes:
+        host = _host(node, rewriter) if node.op == "map" else None
+        if host is not None:
+            kept.remove(host)
+            node = _attached(host, node)
+        rewriter.makers[node.output] = node
+        kept.append(node)
+    return rewriter.finish(kept)
+
+
+def _inline(node: Node, rewriter: Rewriter) -> Node:
+    shape = rewriter.shape(node.output)
+    inputs: list[str] = []
+    parts: list[ex.Expr] = []
+    labels: list[str] = []
+
+    def operand(name: str) -> ex.Expr:
+        if name not in inputs:
+            inputs.append(name)
+        return ex.operand(inputs.index(name))
+
+    for name in node.inputs:
+        array = rewriter.constants.get(name)
+        before = rewriter.maker(name, "map")
+        if array is not None and array.size == 1 and array.dtype.kind == "f":
+            parts.append(ex.const(float(array.reshape(())[()])))
+        elif (
+            before is not None and rewriter.only_use(name) and rewriter.shape(name) == shape
+            and len({*inputs, *before.inputs, *node.inputs}) <= MOST_OPERANDS
+        ):  # fmt: skip
+            parts.append(ex.substitute(before.attrs["expr"], [operand(i) for i in before.inputs]))
+            labels.append(before.label)
+        else:
+            parts.append(operand(name))
+    expression = ex.substitute(ops.get(node.op).expression(node.attrs), parts)
+    if not inputs:  # every operand was a number: keep one input, which gives the shape
+        inputs.append(node.inputs[int(np.argmax([rewriter.constants[i].size for i in node.inputs]))])
+    label = "_".join([*labels, node.op if node.op != "map" else node.label])
+    return replace(node, op="map", inputs=tuple(inputs), attrs={"expr": expression}, label=label)
+
+
+def _host(node: Node, rewriter: Rewriter) -> Node | None:
+    for name in node.inputs:
+        host = rewriter.makers.get(name)
+        if host is None or not has_epilogue(host) or host.epilogue or not rewriter.only_use(name):
+            continue
+        out = rewriter.shape(node.output)
+        axis = channel_axis(host)
+        others = [rewriter.shape(i) for i in node.inputs if i != name]
+        # A matrix product whose weights are not constant has rows in both operands; its channels are columns too.
+        if rewriter.shape(name) == out and all(s == out or per_channel(s, out, axis) for s in others):
+            return host
+    return None
+
+
+def _attached(host: Node, node: Node) -> Node:
+    others = tuple(i for i in node.inputs if i != host.output)
+    order = [ex.operand(0 if i == host.output else others.index(i) + 1) for i in node.inputs]
+    expression = ex.substitute(node.attrs["expr"], order)
+    return replace(
+        host, output=node.output, epilogue=Epilogue(expression, others), label=f"{host.label}_{node.label}"
+    )

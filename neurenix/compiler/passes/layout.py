@@ -1,0 +1,117 @@
+"""Turns image tensors to channels-last inside the model; the borders keep the author's layout.
+
+Every op whose kernel wants NHWC gets a permutation before and one behind it. Permutations then sink through
+elementwise maps, meet their opposites and vanish, and one before a flatten moves into the weights that read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from neurenix import ops
+from neurenix.compiler.matching import Rewriter
+from neurenix.compiler.passes.tidy import tidy
+from neurenix.dims import Shape, product
+from neurenix.errors import UnsupportedError
+from neurenix.graph.graph import Epilogue, Graph, Node
+
+TO_LAST = (0, 2, 3, 1)  # NCHW to NHWC
+TO_FIRST = (0, 3, 1, 2)
+
+
+def channels_last(graph: Graph) -> Graph:
+    """Insert, sink, cancel, and fold into weights."""
+    return tidy(_fold_flatten(tidy(_insert(graph))))
+
+
+def _insert(graph: Graph) -> Graph:
+    rewriter = Rewriter.of(graph)
+    nodes: list[Node] = []
+    turned: dict[str, str] = {}  # a value in NCHW -> the same in NHWC
+
+    def to_last(name: str, like: Node) -> str:
+        if name not in turned:
+            shape = rewriter.shape(name)
+            if name in rewriter.constants:
+                array = rewriter.constants[name]
+                full = array.reshape((1,) * (4 - array.ndim) + array.shape)
+                return rewriter.constant(name, full.transpose(TO_LAST), name)
+            turned[name] = rewriter.value(f"{name}_nhwc", name, tuple(shape[a] for a in TO_LAST))
+            nodes.append(Node("permute", (name,), turned[name], {"axes": TO_LAST}, scope=like.scope, label="permute"))
+        return turned[name]
+
+    def emit(node: Node) -> None:
+        """Add a node that now makes NHWC, and the way back for whoever still reads NCHW."""
+        name, shape = node.output, rewriter.shape(node.output)
+        last = rewriter.value(f"{name}_nhwc", name, tuple(shape[a] for a in TO_LAST))
+        turned[name] = last
+        nodes.append(replace(node, output=last))
+        nodes.append(Node("permute", (last,), name, {"axes": TO_FIRST}, scope=node.scope, label="permute"))
+
+    for node in graph.nodes:
+        kernel = ops.get(node.op).kernel
+        if kernel is not None and kernel.channels_last:
+            inputs = [to_last(node.inputs[0], node)]
+            for name in node.inputs[1:]:
+                if name not in rewriter.constants:
+                    raise UnsupportedError(f"{node.op} '{node.output}' ({node.scope}): its weight must be constant")
+                inputs.append(rewriter.constant(name, rewriter.constants[name].transpose(2, 3, 1, 0), name))
+            epilogue = node.epilogue and Epilogue(
+                node.epilogue.expr, tuple(to_last(i, node) for i in node.epilogue.inputs)
+            )
+            emit(replace(node, inputs=tuple(inputs), attrs={**node.attrs, "layout": "NHWC"}, epilogue=epilogue))
+        elif node.op == "map" and len(rewriter.shape(node.output)) == 4 and any(i in turned for i in node.inputs) \
+                and all(_turns(i, rewriter) for i in node.inputs):  # fmt: skip
+            emit(replace(node, inputs=tuple(to_last(i, node) for i in node.inputs)))
+        else:
+            nodes.append(node)
+    return rewriter.finish(nodes)
+
+
+def _turns(name: str, rewriter: Rewriter) -> bool:
+    return name in rewriter.constants or len(rewriter.shape(name)) == 4
+
+
+def _fold_flatten(graph: Graph) -> Graph:
+    """permute, reshape to (N, C H W), matmul by constant B: permute the rows of B instead."""
+    rewriter = Rewriter.of(graph)
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in node.reads:
+            readers.setdefault(name, []).append(node)
+    nodes = list(graph.nodes)
+    for at, node in enumerate(graph.nodes):
+        source = rewriter.maker(node.inputs[0], "permute") if node.op == "reshape" and node.inputs else None
+        if source is None or tuple(source.attrs["axes"]) != TO_FIRST or node.output in graph.outputs:
+            continue
+        shape = rewriter.shape(source.output)
+        if not _flattens(shape, rewriter.shape(node.output)):
+            continue
+        users = readers.get(node.output, [])
+        if not all(_multiplies(user, node.output, rewriter) for user in users):
+            continue
+        for user in users:
+            weight = _rows_to_last(rewriter.constants[user.inputs[1]], shape)
+            name = rewriter.constant(user.inputs[1], weight, user.inputs[1])
+            nodes[graph.nodes.index(user)] = replace(user, inputs=(user.inputs[0], name))
+        nodes[at] = replace(node, inputs=source.inputs, attrs={"shape": rewriter.shape(node.output)})
+    return rewriter.finish(nodes)
+
+
+def _flattens(image: Shape, flat: Shape) -> bool:
+    return len(flat) == 2 and flat[0] == image[0] and flat[1] == product(image[1:]) and isinstance(flat[1], int)
+
+
+def _multiplies(user: Node, name: str, rewriter: Rewriter) -> bool:
+    return (
+        user.op == "matmul" and user.inputs[0] == name and user.reads.count(name) == 1
+        and user.inputs[1] in rewriter.constants and rewriter.constants[user.inputs[1]].ndim == 2
+    )  # fmt: skip
+
+
+def _rows_to_last(weight: np.ndarray, image: Shape) -> np.ndarray:  # type: ignore[type-arg]
+    _, c, h, w = image
+    assert isinstance(c, int) and isinstance(h, int) and isinstance(w, int)
+    return weight.reshape(c, h, w, -1).transpose(1, 2, 0, 3).reshape(weight.shape)

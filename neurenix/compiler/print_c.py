@@ -1,0 +1,154 @@
+"""Prints a Plan as model.c: its kernels, each included once with its own epilogue, and nx_run that calls them.
+
+The file is meant to be read: it is the network, layer by layer.
+"""
+
+from __future__ import annotations
+
+from neurenix import expr as ex
+from neurenix import ops
+from neurenix.dims import Size, to_c
+from neurenix.graph.plan import Plan, Step
+
+
+def print_c(plan: Plan, abi: int) -> str:
+    """Return the C source of a plan. It includes files of kernels/c and nothing else."""
+    parts = [_head(plan)]
+    printed: set[str] = set()
+    for step in plan.steps:
+        if step.kernel not in printed:
+            printed.add(step.kernel)
+            parts.append(_kernel(step, plan))
+    parts += [_abi(abi), _run(plan)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(plan: Plan) -> str:
+    layers = ", ".join(layer.type for layer in plan.layers) or "no layers"
+    dims = ", ".join(f"{name} {low}..{high}" for name, (low, high) in plan.dims.items()) or "none"
+    lines = [
+        f"// {_comment(plan.name)}: {_comment(layers)}.",
+        f"// Printed by Neurenix; {len(plan.steps)} steps, {plan.weights_size} bytes of parameters, "
+        f"{plan.arena_size} bytes of working memory. Dims: {dims}.",
+        "",
+        '#include "nx_math.h"',
+        "#if !defined(__wasm__)",
+        '#include "nx_level.h"',
+        "#endif",
+    ]
+    return "\n".join(lines)
+
+
+def _comment(text: str) -> str:
+    """Keep a name inside its comment: printable ASCII, no line break, no trailing backslash."""
+    return "".join(c if c.isascii() and c.isprintable() and c not in "\\?" else "_" for c in text)
+
+
+def _kernel(step: Step, plan: Plan) -> str:
+    if step.op == "map":
+        return _map(step)
+    kernel = ops.get(step.op).kernel
+    assert kernel is not None
+    defines = [f"#define NX_NAME {step.kernel}"]
+    head: list[str] = []
+    if kernel.epilogue:
+        params, arguments, body = _epilogue(step, plan)
+        function = f"{step.kernel}_epilogue"
+        head = [f"NX_INLINE nx_f32 {function}(nx_f32 x0, nx_int at, nx_int col, nx_int count{params}) {{", *body, "}"]
+        defines += [
+            f"#define NX_EPILOGUE {function}",
+            f"#define NX_EPILOGUE_PARAMS {params}",
+            f"#define NX_EPILOGUE_ARGS {arguments}",
+        ]
+    names = [d.split()[1] for d in defines]
+    return "\n".join([*head, *defines, f'#include "{kernel.source}"', *(f"#undef {n}" for n in names)])
+
+
+def _epilogue(step: Step, plan: Plan) -> tuple[str, str, list[str]]:
+    """Return extra parameters, the arguments that pass them on, and the body that finishes one vector."""
+    if step.epilogue is None:
+        return "", "", ["  return x0;"]
+    operands, lines = ["x0"], []
+    for i, name in enumerate(step.epilogue.inputs, start=1):
+        by_channel = name in plan.tensors and plan.tensors[name].layout == "pad8"
+        # A channel's values are padded to a whole panel in the weights file: they need no count.
+        load = f"nx_load(e{i} + col)" if by_channel else f"nx_load_n(e{i} + at, count)"
+        lines.append(f"  const nx_f32 x{i} = {load};")
+        operands.append(f"x{i}")
+    statements, result = ex.print_c(step.epilogue.expr, operands)
+    params = "".join(f", const float *e{i}" for i in range(1, len(operands)))
+    arguments = "".join(f", e{i}" for i in range(1, len(operands)))
+    return params, arguments, [*lines, *(f"  {s}" for s in statements), f"  return {result};"]
+
+
+def _map(step: Step) -> str:
+    params, rows, loads = "", [], []
+    for i, operand in enumerate(step.operands):
+        params += f", const float *x{i}, nx_int x{i}_0, nx_int x{i}_1, nx_int x{i}_2"
+        rows.append(f"const float *p{i} = x{i} + (a) * x{i}_0 + (b) * x{i}_1 + (c) * x{i}_2;")
+        loads.append(f"nx_load_n(p{i} + i, count)" if operand.walks else f"nx_set(*p{i})")
+    arguments = [f"v{i}" for i in range(len(loads))]
+    statements, result = ex.print_c(step.attrs["expr"], arguments)
+    function = f"{step.kernel}_value"
+    pointers = ", ".join(f"const float *p{i}" for i in range(len(loads)))
+    passed = ", ".join(f"p{i}" for i in range(len(loads)))
+    return "\n".join(
+        [
+            f"NX_INLINE nx_f32 {function}(nx_int i, nx_int count, {pointers}) {{",
+            *(f"  const nx_f32 v{i} = {load};" for i, load in enumerate(loads)),
+            *(f"  {s}" for s in statements),
+            f"  return {result};",
+            "}",
+            f"#define NX_NAME {step.kernel}",
+            f"#define NX_MAP_PARAMS {params}",
+            f"#define NX_MAP_AT(a, b, c) {' '.join(rows)}",
+            f"#define NX_MAP(i, count) {function}(i, count, {passed})",
+            '#include "map.c"',
+            *(f"#undef {name}" for name in ("NX_NAME", "NX_MAP_PARAMS", "NX_MAP_AT", "NX_MAP")),
+        ]
+    )
+
+
+def _abi(abi: int) -> str:
+    return f"// The plan that this code belongs to; the bundle's description carries the same number.\n" \
+           f"NX_EXPORT unsigned nx_abi(void) {{ return {abi}u; }}"  # fmt: skip
+
+
+def _run(plan: Plan) -> str:
+    params = "".join(f", int dim_{name}" for name in plan.dims)
+    lines = [
+        f"NX_EXPORT int nx_run(int thread, int threads, const unsigned char *weights, unsigned char *arena{params}) {{",
+        "  const nx_part part = {thread, threads};",
+        *(f"  const nx_int {name} = dim_{name};" for name in plan.dims),
+    ]
+    scope: str | None = None
+    for step in plan.steps:
+        if step.scope != scope:
+            scope = step.scope
+            lines += ["", f"  // {_comment(scope) or 'model'}"]
+        lines.append(f"  {step.kernel}({', '.join(_arguments(step, plan))});")
+        lines.append("  nx_barrier(part);")
+    return "\n".join([*lines, "  return 0;", "}"])
+
+
+def _arguments(step: Step, plan: Plan) -> list[str]:
+    arguments = ["part", *(_size(s) for s in step.sizes.values())]
+    for i, name in enumerate(step.inputs):
+        arguments.append(_pointer(name, plan))
+        if step.operands:
+            arguments += [_size(s) for s in step.operands[i].strides]
+    if step.scratch:
+        arguments.append(_pointer(step.scratch, plan))
+    arguments.append(_pointer(step.output, plan))
+    return arguments + [_pointer(name, plan) for name in (step.epilogue.inputs if step.epilogue else ())]
+
+
+def _size(size: Size) -> str:
+    text = to_c(size)
+    return text[1:-1] if text.startswith("(") and text.endswith(")") and text.count("(") == 1 else text
+
+
+def _pointer(name: str, plan: Plan) -> str:
+    if name in plan.tensors:
+        return f"(const float *)(weights + {plan.tensors[name].offset})"
+    return f"(float *)(arena + {plan.buffers[name].offset})"

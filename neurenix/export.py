@@ -1,0 +1,129 @@
+"""export(): a Module or a Graph to a finished, verified bundle on disk. The pipeline, readable as prose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Union
+
+from neurenix import __version__
+from neurenix.bundle.demo import demo_files
+from neurenix.bundle.writer import BASE, Compiled, FileReport, bundle_files, plan_number, report_files, write_bundle
+from neurenix.compiler import passes
+from neurenix.compiler.print_c import print_c
+from neurenix.compiler.schedule import schedule
+from neurenix.compiler.wasm_file import read_wasm
+from neurenix.errors import CompileError, InputError, UnsupportedError
+from neurenix.graph.graph import Graph
+from neurenix.graph.plan import Plan
+from neurenix.nn.module import Module
+from neurenix.toolchain import WASM_VARIANTS, compile_c, native_targets
+from neurenix.trace import InputSpec, trace
+from neurenix.verification import golden_cases, verify
+
+Say = Callable[[str], None]
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(10))}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to make. `native` names targets ("host", "x86_64-linux", …); `max_error` is the accepted error of any form."""
+
+    inputs: Mapping[str, InputSpec] | None = None
+    dims: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    optimize: bool = True
+    quantize: bool | str = False
+    simd: bool = True
+    threads: bool = True
+    native: tuple[str, ...] = ()
+    verify: bool = True
+    max_error: float = 1e-4
+    demo: bool = False
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was made: files with their sizes, and the largest error of each form against the reference."""
+
+    name: str
+    directory: Path
+    files: tuple[FileReport, ...]
+    agreement: Mapping[str, float]
+    native_targets: tuple[str, ...]
+
+
+def export(
+    model: Union[Module, Graph],
+    directory: Path,
+    name: str,
+    options: ExportOptions | None = None,
+    say: Say = lambda line: None,
+) -> ExportReport:
+    """Compile a model and write its bundle into `directory`, which may hold other models.
+
+    Nothing is written unless every compiled form gives the reference's answers. Raises a NeurenixError.
+    """
+    options = options or ExportOptions()
+    check_name(name)
+    if options.quantize:
+        raise UnsupportedError(f"quantize={options.quantize!r} arrives in a later version; use quantize=False")
+    graph = model if isinstance(model, Graph) else trace(model, options.inputs, options.dims, name)
+    graph = replace(graph, name=name)
+    say(f"{name}: {len(graph.nodes)} operations traced")
+    plan, weights = schedule(passes.run(graph, options.optimize), options.labels, options.threads)
+    number = plan_number(plan)
+    source = print_c(plan, number)
+    compiled = compile_forms(plan, source, options, say)
+    cases = golden_cases(graph, plan, options.max_error)
+    agreement: Mapping[str, float] = {}
+    if options.verify:
+        agreement = verify(plan, weights, compiled, cases, number)
+        say(f"{name}: {', '.join(f'{form} {error:.1e}' for form, error in agreement.items())} of {options.max_error:.0e}")
+    files = bundle_files(plan, weights, source, compiled, cases, f"neurenix {__version__}")
+    if options.demo:
+        files |= demo_files(plan)
+    write_bundle(files, Path(directory))
+    targets = tuple(dict.fromkeys(c.target for c in compiled if c.target is not None))
+    return ExportReport(name, Path(directory), report_files(files), agreement, targets)
+
+
+def compile_forms(plan: Plan, source: str, options: ExportOptions, say: Say = lambda line: None) -> list[Compiled]:
+    """Compile the printed C for every WebAssembly variant and native target that the options ask for."""
+    forms = []
+    wanted = [v for v in WASM_VARIANTS.values() if options.simd or v.level == 0]
+    for variant in sorted(wanted, key=lambda v: -v.level):
+        say(f"{plan.name}: compiling {variant.name}.wasm")
+        file = f"{plan.name}.{variant.name}.wasm"
+        content = compile_c(source, variant, "model.wasm")
+        _check_wasm(content, file)
+        forms.append(Compiled(variant.name, file, content))
+    for target in native_targets(options.native):
+        for variant in target.variants:
+            say(f"{plan.name}: compiling for {variant.name}")
+            file = f"{plan.name}.{variant.name}{target.suffix}"
+            forms.append(Compiled(variant.name, file, compile_c(source, variant, f"model{target.suffix}"), target.name))
+    return forms
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless a model's name is safe as a file name and in a URL everywhere."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _DEVICE_NAMES:
+        raise InputError(f"the model name {name!r} must match [a-z][a-z0-9_-]* with at most 64 characters, as in 'my_model'")
+
+
+def _check_wasm(content: bytes, file: str) -> None:
+    found = read_wasm(content)
+    if found.imports != ("env.memory",) or not {"nx_run", "nx_abi"} <= found.exports.keys():
+        raise CompileError(f"{file} imports {found.imports} and exports {sorted(found.exports)}: not the bundle's interface")
+    if not 0 < found.heap <= BASE:
+        raise CompileError(f"{file}: its stack and data end at {found.heap}, above the weights at {BASE}")
+
+
+def as_options(**given: Any) -> ExportOptions:
+    """Return ExportOptions from keyword arguments, leaving out those that are None."""
+    return ExportOptions(**{k: v for k, v in given.items() if v is not None})

@@ -1,0 +1,148 @@
+"""Hashes what a build depends on: watched files, the training function's package, and our own code."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from neurenix.cache import cache_key, file_digest
+from neurenix.errors import ConfigError
+from neurenix.resources import resource
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
+
+# No number that training gives depends on these parts of the package.
+_AFTER_TRAINING = frozenset(
+    ["bundle", "compiler", "config"]
+    + [f"{name}.py" for name in ("cache", "cli", "export", "file_lock", "fingerprint", "pipeline")]
+    + [f"{name}.py" for name in ("server", "session", "site", "staging", "toolchain", "training_run", "wasm")]
+)
+
+
+def watched_files(root: Path, patterns: Sequence[str], key: str) -> Mapping[str, Path]:
+    """Find the files that glob patterns name, by their path relative to `root`, in order.
+
+    A folder stands for everything in it. Hidden files and bytecode are left out unless the pattern names
+    them. Raises ConfigError, with `key` as the dotted path of the patterns, when a pattern finds nothing,
+    or finds a file outside the project.
+    """
+    found: dict[str, Path] = {}
+    problems: list[str] = []
+    for index, pattern in enumerate(patterns):
+        where = f"{key}[{index}]: {pattern!r}"
+        try:
+            files = [
+                file
+                for path in root.glob(pattern)
+                for file in _files_of(path)
+                if _is_wanted(file, root, pattern)
+            ]
+        except (ValueError, NotImplementedError) as error:
+            problems.append(f"{where} is no pattern: {error}")
+            continue
+        if not files:
+            # PKG-INFO lies at the top of every unpacked sdist and of nothing else.
+            sdist = (
+                " -- it is not in the sdist: remove it from your excludes"
+                if (root / "PKG-INFO").is_file()
+                else ""
+            )
+            problems.append(f"{where} finds no file in {root}{sdist}")
+        for file in files:
+            name = file.relative_to(root).as_posix()
+            if not file.resolve().is_relative_to(root.resolve()):
+                problems.append(
+                    f"{where} finds {name}, a link that leaves the project -- copy the file instead"
+                )
+            elif _is_lfs_pointer(file):
+                problems.append(f"{where} finds {name}, which is a Git LFS pointer -- run 'git lfs pull'")
+            else:
+                found[name] = file
+    if problems:
+        raise ConfigError(problems)
+    return dict(sorted(found.items()))
+
+
+def digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return the SHA-256 of each file."""
+    return {name: file_digest(path) for name, path in files.items()}
+
+
+def package_sources(root: Path, module: str) -> Mapping[str, Path]:
+    """Find all Python files of the top-level package that `module` is in, in the project or installed."""
+    top = module.partition(".")[0]
+    for base in (root / "src", root):
+        if (base / top).is_dir():
+            return _python_files(base, [base / top])
+        if (base / f"{top}.py").is_file():
+            return _python_files(base, [base / f"{top}.py"])
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return {}
+    origin = Path(spec.origin)
+    if spec.submodule_search_locations is None:
+        return _python_files(origin.parent, [origin])
+    return _python_files(origin.parent.parent, [origin.parent])
+
+
+@lru_cache(maxsize=1)
+def all_code() -> str:
+    """Return a hash of everything in this installation that can change a bundle."""
+    return _code_digest(frozenset())
+
+
+@lru_cache(maxsize=1)
+def training_code() -> str:
+    """Return a hash of the part of this installation that can change what training gives."""
+    return _code_digest(_AFTER_TRAINING)
+
+
+def _code_digest(without: frozenset[str]) -> str:
+    package = Path(__file__).parent
+    parts = [path for path in sorted(package.iterdir()) if path.name not in without | {"_data"}]
+    hashed = digests(_python_files(package, parts))
+    if not without:
+        for folder in ("kernels", "templates"):
+            base = resource(folder)
+            hashed.update(
+                {f"{folder}/{file.relative_to(base).as_posix()}": file_digest(file) for file in _data(base)}
+            )
+    return cache_key(hashed)
+
+
+def _data(folder: Path) -> Iterator[Path]:
+    for path in _files_of(folder):
+        if not any(part.startswith(".") or part == "node_modules" for part in path.relative_to(folder).parts):
+            yield path
+
+
+def _python_files(base: Path, parts: Iterable[Path]) -> dict[str, Path]:
+    files = (file for part in parts for file in _files_of(part) if file.suffix == ".py")
+    return {file.relative_to(base).as_posix(): file for file in sorted(files)}
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        for below in sorted(path.rglob("*")):
+            if below.is_file() and "__pycache__" not in below.parts:
+                yield below
+
+
+def _is_wanted(file: Path, root: Path, pattern: str) -> bool:
+    if file.suffix in (".pyc", ".pyo"):
+        return False
+    named = set(pattern.split("/"))
+    return all(part in named or not part.startswith(".") for part in file.relative_to(root).parts)
+
+
+def _is_lfs_pointer(file: Path) -> bool:
+    if file.stat().st_size > 1024:
+        return False
+    return file.read_bytes().startswith(_LFS_POINTER)

@@ -1,0 +1,72 @@
+"""The reference backend: runs a Graph with the op table's NumPy oracles. Slow, plain, and what the others are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neurenix import expr as ex
+from neurenix import ops
+from neurenix.dims import Dim, evaluate
+from neurenix.graph.graph import Array, Graph, Node
+from neurenix.graph.packing import unpack
+from neurenix.graph.plan import Plan, Step
+
+
+def run_graph(graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int], precision: str = "float32") -> dict[str, Array]:
+    """Return the outputs for the given inputs, computed with floats of the given precision."""
+
+    def cast(array: Array) -> Array:
+        return array.astype(precision) if array.dtype.kind == "f" else array
+
+    values = {name: cast(np.asarray(a)) for name, a in (*graph.constants.items(), *feeds.items())}
+    left = graph.uses()
+    for node in graph.nodes:
+        values[node.output] = run_node(node, [values[i] for i in node.reads], dims)
+        for name in node.reads:
+            left[name] -= 1
+            if not left[name] and name not in graph.constants:
+                del values[name]
+    return {name: values[name] for name in graph.outputs}
+
+
+def run_plan(plan: Plan, tensors: Mapping[str, Array], feeds: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
+    """Execute a compiled plan step by step with NumPy: what the C does, without any C. `tensors` are unpacked."""
+    values: dict[str, Array] = {**tensors, **feeds}
+    for step in plan.steps:
+        names = (*step.inputs, *(step.epilogue.inputs if step.epilogue else ()))
+        arrays = [values[n].reshape([evaluate(s, dims) for s in shape]) for n, shape in zip(names, step.shapes)]
+        values[step.output] = run_node(step, arrays, dims)
+    return {name: values[name] for name in plan.outputs}
+
+
+def unpack_tensors(plan: Plan, weights: bytes) -> dict[str, Array]:
+    """Return the parameters of a weights file by name, in their own shapes."""
+    view = memoryview(weights)
+    return {
+        t.name: unpack(view[t.offset : t.offset + t.size], t.dtype.numpy, t.layout, t.shape) for t in plan.tensors.values()
+    }
+
+
+def run_node(node: Node | Step, arrays: list[Array], dims: Mapping[str, int]) -> Array:
+    """Compute one node, its epilogue included. `arrays` are its inputs and then its epilogue's."""
+    row = ops.get(node.op)
+    count = len(node.inputs)
+    with np.errstate(all="ignore"):
+        result = row.oracle(*arrays[:count], **concrete(node.attrs, dims))
+        if node.epilogue:
+            result = ex.evaluate(node.epilogue.expr, [result, *arrays[count:]])
+    return np.asarray(result, dtype=arrays[0].dtype)
+
+
+def concrete(attrs: Mapping[str, Any], dims: Mapping[str, int]) -> dict[str, Any]:
+    """Replace symbolic sizes in attributes, such as a reshape's target, by their values."""
+
+    def value(item: Any) -> Any:
+        if isinstance(item, Dim):
+            return evaluate(item, dims)
+        return tuple(map(value, item)) if isinstance(item, tuple) else item
+
+    return {key: value(item) for key, item in attrs.items()}

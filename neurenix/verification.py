@@ -1,0 +1,89 @@
+"""Proves a compiled model: golden inputs through every compiled form, held to the reference's answers."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+from neurenix import toolchain
+from neurenix.bundle.golden import Formula, Golden, golden_dims
+from neurenix.bundle.writer import BASE, Compiled, memory_pages
+from neurenix.dims import evaluate
+from neurenix.errors import VerificationError
+from neurenix.graph.graph import Graph
+from neurenix.graph.plan import Plan
+from neurenix.phynexus.native import NativeEngine, cpu_level
+from neurenix.phynexus.reference import run_graph, run_plan, unpack_tensors
+from neurenix.phynexus.wasm import WasmEngine
+
+Run = Callable[[Mapping[str, Any], Mapping[str, int]], Mapping[str, Any]]
+
+
+def golden_cases(graph: Graph, plan: Plan, tolerance: float) -> list[Golden]:
+    """Return inputs and the answers of the traced graph, computed in float64 by the op table's oracles.
+
+    Neither a pass, nor the plan, nor any kernel has touched that graph: it stands for the model as it was written.
+    """
+    cases = []
+    for seed, dims in enumerate(golden_dims(plan), start=1):
+        formulas = {name: Formula(seed * 100 + i, 0.0, 1.0) for i, name in enumerate(plan.inputs)}
+        feeds = {}
+        for name, formula in formulas.items():
+            value = graph.values[name]
+            feeds[name] = formula.values(tuple(evaluate(s, dims) for s in value.shape), value.dtype.numpy)
+        answers = run_graph(graph, feeds, dims, precision="float64")
+        outputs = {n: a.astype(graph.values[n].dtype.numpy) for n, a in answers.items()}
+        cases.append(Golden(dims, formulas, outputs, tolerance))
+    return cases
+
+
+def verify(plan: Plan, weights: bytes, compiled: Sequence[Compiled], cases: Sequence[Golden], abi: int) -> dict[str, float]:
+    """Return the largest error of each form that can run here.
+
+    A library for another system or a better CPU, and WebAssembly without wasmtime, cannot. Raises VerificationError when a
+    form disagrees by more than a case's tolerance, naming the form, the error and the limit.
+    """
+    agreement: dict[str, float] = {}
+    tensors = unpack_tensors(plan, weights)
+    _hold(agreement, "reference", lambda feeds, dims: run_plan(plan, tensors, feeds, dims), plan, cases)
+    with tempfile.TemporaryDirectory(prefix="neurenix-") as folder:
+        for form in compiled:
+            run = _native(form, plan, weights, abi, Path(folder)) if form.target else _wasm(form, plan, weights, abi)
+            if run is not None:
+                _hold(agreement, form.name, run, plan, cases)
+    return agreement
+
+
+def _hold(agreement: dict[str, float], form: str, run: Run, plan: Plan, cases: Sequence[Golden]) -> None:
+    for case in cases:
+        error = case.error(run(case.feeds(plan), case.dims))
+        agreement[form] = max(agreement.get(form, 0.0), error)
+        if not error <= case.tolerance:
+            dims = ", ".join(f"{k}={v}" for k, v in case.dims.items()) or "no dims"
+            raise VerificationError(
+                f"the {form} form of '{plan.name}' is off by {error:.2g} ({dims}), the limit is {case.tolerance:.2g}: "
+                "raise max-error if the model can bear it, otherwise report this with the model"
+            )
+
+
+def _native(form: Compiled, plan: Plan, weights: bytes, abi: int, folder: Path) -> Run | None:
+    if form.target != toolchain.host_target():
+        return None
+    path = folder / form.file
+    path.write_bytes(form.content)
+    variants = {v.name: v.level for v in toolchain.TARGETS[form.target].variants}
+    if variants[form.name] > cpu_level(path):
+        return None
+    return NativeEngine(plan, weights, path, abi).run
+
+
+def _wasm(form: Compiled, plan: Plan, weights: bytes, abi: int) -> Run | None:
+    if importlib.util.find_spec("wasmtime") is None:
+        return None
+    return WasmEngine(plan, weights, form.content, abi, BASE, memory_pages(plan)).run
+
+

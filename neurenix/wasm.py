@@ -1,0 +1,112 @@
+"""export_to_wasm, run_in_browser and register_custom_shader: a model on its way into a web page."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from neurenix.autograd import no_grad
+from neurenix.device import Device, DeviceType, as_device
+from neurenix.errors import InputError
+from neurenix.export import as_options, export
+from neurenix.graph.graph import Graph
+from neurenix.nn.module import Module
+from neurenix.tensor import Tensor
+from neurenix.trace import InputSpec
+
+_shaders: dict[str, str] = {}
+
+
+def export_to_wasm(
+    model: Union[Module, Graph],
+    output_dir: str | os.PathLike[str],
+    model_name: str = "model",
+    *,
+    optimize: bool = True,
+    quantize: bool | str = False,
+    simd: bool = True,
+    threads: bool = True,
+    inputs: Mapping[str, InputSpec] | None = None,
+    dims: Mapping[str, tuple[int, int]] | None = None,
+    labels: tuple[str, ...] | None = None,
+    native: tuple[str, ...] | bool = False,
+    verify: bool = True,
+    max_error: float = 1e-4,
+    demo: bool = False,
+) -> str:
+    """Compile a model and write its bundle into a folder; return the folder.
+
+    `inputs` maps each input's name to a `"float32[batch, 4]"` string, a shape or an example array; it may be left out where the
+    first layer fixes the shape. `dims` gives the range of each symbol, (1, 64) by default. `optimize` folds and fuses; `simd`
+    adds variants for SIMD and relaxed SIMD to the scalar one; `threads` asks for threads, which this version
+    answers with one and says so. `native` adds libraries: True for this machine, or names such as "x86_64-linux". With `demo` the
+    folder gets a page to try the model on. Raises UnsupportedError for `quantize`, InputError when the inputs cannot be
+    inferred, VerificationError when a compiled form drifts by more than `max_error`; nothing is written then.
+
+    >>> from neurenix.nn import Linear, ReLU, Sequential
+    >>> export_to_wasm(Sequential(Linear(10, 20), ReLU(), Linear(20, 5)), "webassembly_model", "my_model")
+    'webassembly_model'
+    """
+    targets = ("host",) if native is True else tuple(native or ())
+    options = as_options(
+        inputs=inputs, dims=dims, labels=labels, optimize=optimize, quantize=quantize, simd=simd, threads=threads,
+        native=targets, verify=verify, max_error=max_error, demo=demo,
+    )  # fmt: skip
+    export(model, Path(output_dir), model_name, options)
+    return os.fspath(output_dir)
+
+
+def run_in_browser(model: Module, inputs: Any, device: Device | DeviceType | str | None = None) -> Any:
+    """Mark a model for the browser and answer here meanwhile.
+
+    Later exports of the model carry `device` as the first one that the page tries. The answer is computed on the CPU, whatever
+    the device: a dict of arrays gives a dict by output name, a Tensor or array gives a Tensor.
+    """
+    wanted = Device(DeviceType.WEBGPU) if device is None else as_device(device)
+    # "cpu" in a page means WebAssembly; every other kind is reached through WebGPU.
+    model.browser_device = "wasm" if wanted.type in (DeviceType.CPU, DeviceType.WASM) else "webgpu"
+    was_training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            if not isinstance(inputs, Mapping):
+                return model(_tensor(inputs))
+            result = model(*map(_tensor, inputs.values()))
+    finally:
+        model.train(was_training)
+    named = result if isinstance(result, Mapping) else {"output": result}
+    return {name: tensor.numpy() for name, tensor in named.items()}
+
+
+def register_custom_shader(op: str, wgsl: str) -> None:
+    """Keep a WGSL compute shader that replaces an op's own wherever a model runs on WebGPU.
+
+    The contract for "matrix_multiply": group 0, bindings 0, 1 and 2 are a, b (read) and c (read_write), `array<f32>`, row-major;
+    the entry point is `main`. This version's bundles carry no shaders yet: the source is checked for its
+    outline and kept for the exports of a version that has them. Raises InputError.
+    """
+    if not isinstance(op, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", op):
+        raise InputError(f"the op {op!r} must be a name such as 'matrix_multiply'")
+    if not isinstance(wgsl, str) or not re.search(r"@compute\b", wgsl) or not re.search(r"\bfn\s+main\b", wgsl):
+        raise InputError(f"the shader for '{op}' must be WGSL with an @compute entry point called main")
+    _shaders[op] = wgsl
+
+
+def custom_shaders() -> dict[str, str]:
+    """Return the registered shaders by op."""
+    return dict(_shaders)
+
+
+def _tensor(data: Any) -> Tensor:
+    if isinstance(data, Tensor):
+        return data
+    array = np.asarray(data)
+    return Tensor(array.astype(np.float32) if array.dtype == np.float64 else array)
+
+
+__all__ = ["custom_shaders", "export_to_wasm", "register_custom_shader", "run_in_browser"]

@@ -1,0 +1,110 @@
+// loadModel(): from an address and options to a model that is verified and ready to run.
+
+import { didYouMean, NeurenixError, throwIfAborted } from './errors.js';
+import { chooseVariant } from './features.js';
+import { fetchVerified } from './fetching.js';
+import { checkEntry, parseManifest } from './manifest.js';
+import { Model } from './model.js';
+import { WasmBackend } from './wasm.js';
+
+/** @import { File, Manifest } from './manifest.js' */
+/** @import { Entry, LoadOptions } from './types.js' */
+
+const DEVICES = ['auto', 'webgpu', 'wasm'];
+
+/**
+ * Load the model that NAME.js describes.
+ * @param {Entry} entry
+ * @param {string | URL} [path] the bundle's folder, relative to the page; NAME.js's own when left out
+ * @param {LoadOptions} [options]
+ * @returns {Promise<Model>}
+ */
+export async function load(entry, path, options = {}) {
+  checkEntry(entry);
+  checkOptions(options);
+  throwIfAborted(options.signal);
+  const transfer = new AbortController(); // ends the other downloads when one fails
+  const stop = () => transfer.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', stop);
+  const source = {
+    folder: resolveFolder(entry.url, path),
+    fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
+    signal: transfer.signal,
+  };
+  try {
+    const { file, size, sha256 } = entry.manifest;
+    const manifest = parseManifest(await fetchVerified({ name: file, size, sha256 }, source), file);
+    settle(manifest, options);
+    const variant = chooseVariant(manifest.variants);
+    const onBytes = reportTo(options.onProgress, [variant.file, ...manifest.weights]);
+    const backend = await WasmBackend.load(manifest, variant, { ...source, onBytes });
+    throwIfAborted(options.signal);
+    return new Model(manifest, backend);
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    transfer.abort();
+  }
+}
+
+/** @param {LoadOptions} options */
+function checkOptions({ device = 'auto', threads = 1 }) {
+  if (!DEVICES.includes(device)) {
+    throw new NeurenixError('bad_input', `options.device is '${device}'. ${didYouMean(String(device), DEVICES)}`);
+  }
+  if (device === 'webgpu') {
+    throw new NeurenixError('unsupported', "WebGPU arrives in a later version. Use device: 'auto', which takes WebAssembly.");
+  }
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new NeurenixError('bad_input', `options.threads is ${threads}; it must be a whole number of at least 1.`);
+  }
+}
+
+let noticed = false;
+
+/**
+ * This version has one thread and one device: say so, once a page, or refuse when `strict`.
+ * @param {Manifest} manifest
+ * @param {LoadOptions} options
+ */
+function settle({ name, device: preferred, wantsThreads }, { device = 'auto', threads, strict = false }) {
+  if (strict && device === 'auto' && preferred === 'webgpu') {
+    throw new NeurenixError('unsupported', `'${name}' asks for WebGPU, which arrives in a later version. Load it without strict.`);
+  }
+  if (threads === undefined ? !wantsThreads : threads === 1) return;
+  const reason = `'${name}' asks for threads, and runs on one: this version has no more.`;
+  if (strict) throw new NeurenixError('unsupported', `${reason} Load it with threads: 1, or without strict.`);
+  if (!noticed) console.info(`neurenix: ${reason} The answers are the same.`);
+  noticed = true;
+}
+
+/**
+ * @param {string} url the address of NAME.js
+ * @param {string | URL} [path]
+ */
+function resolveFolder(url, path) {
+  if (path === undefined || path === null) return new URL('.', url);
+  const page = globalThis.document?.baseURI ?? globalThis.location?.href;
+  let folder;
+  try {
+    folder = new URL(path, page);
+  } catch (cause) {
+    throw new NeurenixError('bad_input', `'${path}' is no address of a folder. Outside of a page it must be absolute.`, { cause });
+  }
+  if (!folder.pathname.endsWith('/')) folder.pathname += '/';
+  return folder;
+}
+
+/**
+ * @param {LoadOptions['onProgress']} onProgress
+ * @param {readonly File[]} files
+ */
+function reportTo(onProgress, files) {
+  if (!onProgress) return undefined;
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  const parts = new Map(files.map(({ name }) => [name, 0]));
+  return (/** @type {string} */ file, /** @type {number} */ bytes) => {
+    parts.set(file, bytes);
+    const loaded = [...parts.values()].reduce((sum, part) => sum + part, 0);
+    onProgress({ loaded, total, file });
+  };
+}

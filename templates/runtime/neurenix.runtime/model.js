@@ -1,0 +1,113 @@
+// Model: what the page holds. It checks inputs, keeps calls in order, and leaves the running to a backend.
+
+import { evaluateShape } from './dims.js';
+import { allocate } from './dtypes.js';
+import { NeurenixError, throwIfAborted } from './errors.js';
+import { goldenCall, goldenError } from './golden.js';
+import { bindInputs } from './inputs.js';
+import { Queue } from './queue.js';
+import { product, Tensor } from './tensor.js';
+
+/** @import { Call } from './inputs.js' */
+/** @import { Manifest, Port } from './manifest.js' */
+/** @import { ArrayTypes, DType, ForwardOptions, Model as PublicModel, Nested, TensorInfo } from './types.js' */
+/** @import { WasmBackend } from './wasm.js' */
+
+/** @implements {PublicModel} */
+export class Model {
+  #manifest;
+  /** @type {WasmBackend | null} */
+  #backend;
+  #queue = new Queue();
+
+  /**
+   * @param {Manifest} manifest
+   * @param {WasmBackend} backend
+   */
+  constructor(manifest, backend) {
+    this.#manifest = manifest;
+    this.#backend = backend;
+    this.name = manifest.name;
+    this.inputs = manifest.inputs.map(describePort);
+    this.outputs = manifest.outputs.map(describePort);
+    this.dims = manifest.dims;
+    this.labels = manifest.labels;
+    this.layers = manifest.layers;
+    this.device = backend.device;
+    this.variant = backend.variant;
+    this.threads = backend.threads;
+    Object.freeze(this);
+  }
+
+  /**
+   * @param {unknown} inputs
+   * @param {ForwardOptions} [options]
+   * @returns {Promise<Record<string, Tensor>>}
+   */
+  async forward(inputs, options) {
+    this.#alive();
+    throwIfAborted(options?.signal);
+    return this.#run(bindInputs(inputs, this.#manifest), options);
+  }
+
+  /**
+   * @template {DType} [D='float32']
+   * @param {readonly number[]} shape
+   * @param {ArrayTypes[D] | readonly Nested[]} data
+   * @returns {Tensor<D>}
+   */
+  createTensor(shape, data) {
+    return new Tensor(shape, data);
+  }
+
+  /** @param {ForwardOptions} [options] */
+  async selfTest(options) {
+    this.#alive();
+    const cases = [];
+    for (const golden of this.#manifest.golden) {
+      const answers = await this.#run(goldenCall(golden, this.#manifest.inputs), options);
+      const maxError = goldenError(golden, answers);
+      const { tolerance } = golden;
+      cases.push({ dims: Object.fromEntries(golden.dims), passed: maxError <= tolerance, maxError, tolerance });
+    }
+    return {
+      passed: cases.length > 0 && cases.every(({ passed }) => passed),
+      maxError: Math.max(0, ...cases.map(({ maxError }) => maxError)),
+      cases,
+    };
+  }
+
+  /** @param {ForwardOptions} [options] */
+  async warmup(options) {
+    this.#alive();
+    const dims = new Map(this.dims.map(({ name, min }) => [name, min]));
+    const arrays = this.inputs.map(({ dtype, shape }) => allocate(dtype, product(evaluateShape(shape, dims))));
+    await this.#run({ dims, arrays }, options);
+  }
+
+  dispose() {
+    this.#backend = null;
+  }
+
+  /**
+   * @param {Call} call
+   * @param {ForwardOptions} [options]
+   */
+  #run(call, options) {
+    return this.#queue.push(() => this.#alive().run(call), options?.signal);
+  }
+
+  #alive() {
+    if (this.#backend) return this.#backend;
+    throw new NeurenixError('disposed', `The model '${this.name}' was disposed of. Load it again.`);
+  }
+}
+
+/**
+ * A port without what only the memory plan needs.
+ * @param {Port} port
+ * @returns {TensorInfo}
+ */
+function describePort({ name, dtype, shape }) {
+  return Object.freeze({ name, dtype, shape });
+}

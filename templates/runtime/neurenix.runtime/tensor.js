@@ -1,0 +1,135 @@
+// Tensor, and the way between nested arrays and flat ones.
+
+import { allocate, arrayName, dtypeOf, fromValues, isDType } from './dtypes.js';
+import { NeurenixError } from './errors.js';
+
+/** @import { ArrayTypes, DType, Nested, Scalar, Size, Tensor as PublicTensor } from './types.js' */
+
+/**
+ * Values in row-major order, with their shape and dtype.
+ * @template {DType} [D=DType]
+ * @implements {PublicTensor<D>}
+ */
+export class Tensor {
+  /**
+   * @param {readonly number[]} shape
+   * @param {ArrayTypes[D] | readonly Nested[]} data
+   * @param {D} [dtype] `data`'s own, or float32 for plain numbers, unless given
+   */
+  constructor(shape, data, dtype) {
+    const found = dtype ?? dtypeOf(data) ?? (Array.isArray(data) ? 'float32' : undefined);
+    if (!found || (!Array.isArray(data) && arrayName(data) !== allocate(found, 0)[Symbol.toStringTag])) {
+      throw new NeurenixError('bad_input', `A tensor's data must be a typed array or an array of numbers, not ${describe(data)}.`);
+    }
+    if (!isShape(shape)) {
+      throw new NeurenixError('bad_input', `A tensor's shape must be an array of whole numbers, not ${describe(shape)}.`);
+    }
+    const values = Array.isArray(data) ? fromValues(data.flat(Infinity), found, 'A tensor') : data;
+    if (values.length !== product(shape)) {
+      throw new NeurenixError('bad_input', `A tensor of shape ${show(shape)} has ${product(shape)} values; ${values.length} were given.`);
+    }
+    this.data = /** @type {ArrayTypes[D]} */ (values);
+    this.shape = Object.freeze([...shape]);
+    this.dtype = /** @type {D} */ (found);
+  }
+
+  get size() {
+    return this.data.length;
+  }
+
+  async getData() {
+    return this.data;
+  }
+
+  toArray() {
+    return nest(Array.from(/** @type {Iterable<number | bigint>} */ (this.data)), this.shape);
+  }
+
+  toJSON() {
+    return nest(Array.from(/** @type {ArrayLike<number>} */ (this.data), Number), this.shape);
+  }
+}
+
+/**
+ * Whether `value` is a Tensor, also one of another copy of this runtime.
+ * @param {any} value
+ * @returns {value is PublicTensor}
+ */
+export function isTensor(value) {
+  return value instanceof Tensor
+    || (isDType(value?.dtype) && isShape(value.shape) && arrayName(value.data) !== undefined);
+}
+
+/**
+ * The shape of nested arrays, or undefined when they are ragged.
+ * @param {unknown} value
+ * @returns {number[] | undefined}
+ */
+export function nestedShape(value) {
+  if (!Array.isArray(value)) return [];
+  if (!value.some(Array.isArray)) return [value.length];
+  const [first, ...others] = value.map(nestedShape);
+  const even = first && others.every((other) => other?.join() === first.join());
+  return even ? [value.length, ...first] : undefined;
+}
+
+/** @param {readonly number[]} shape */
+export function product(shape) {
+  return shape.reduce((size, axis) => size * axis, 1);
+}
+
+/**
+ * A shape as a person writes it: `[batch, 10]`.
+ * @param {readonly Size[]} shape
+ * @returns {string}
+ */
+export function show(shape) {
+  return `[${shape.map(showSize).join(', ')}]`;
+}
+
+/**
+ * What a value is, in a few words, for an error.
+ * @param {unknown} value
+ */
+export function describe(value) {
+  if (value === null) return 'null';
+  if (isTensor(value)) return `a ${value.dtype} tensor of shape ${show(value.shape)}`;
+  if (ArrayBuffer.isView(value)) {
+    return `a ${Object.prototype.toString.call(value).slice(8, -1)} of length ${/** @type {any} */ (value).length}`;
+  }
+  if (Array.isArray(value)) {
+    const shape = nestedShape(value);
+    return shape ? `an array of shape ${show(shape)}` : 'an array whose rows differ in length';
+  }
+  return typeof value === 'object' ? 'an object' : `the ${typeof value} ${String(value).slice(0, 40)}`;
+}
+
+/**
+ * @param {Size} size
+ * @returns {string}
+ */
+function showSize(size) {
+  if (typeof size !== 'object') return String(size);
+  const [op, a, b] = size;
+  return op === 'max' || op === 'min' ? `${op}(${showSize(a)}, ${showSize(b)})` : `(${showSize(a)} ${op} ${showSize(b)})`;
+}
+
+/**
+ * @param {unknown} shape
+ * @returns {shape is readonly number[]}
+ */
+function isShape(shape) {
+  return Array.isArray(shape) && shape.every((axis) => Number.isSafeInteger(axis) && axis >= 0);
+}
+
+/**
+ * @param {Scalar[]} values
+ * @param {readonly number[]} shape
+ * @returns {Nested}
+ */
+function nest(values, shape) {
+  if (shape.length === 0) return values[0];
+  if (shape.length === 1) return values;
+  const step = product(shape.slice(1));
+  return Array.from({ length: shape[0] }, (_, i) => nest(values.slice(i * step, (i + 1) * step), shape.slice(1)));
+}

@@ -1,0 +1,174 @@
+// The WebAssembly backend: one instance over one memory of fixed size, which is also where the weights lie.
+
+import { evaluateShape } from './dims.js';
+import { ARRAYS } from './dtypes.js';
+import { NeurenixError } from './errors.js';
+import { mayCompile } from './features.js';
+import { fetchVerified } from './fetching.js';
+import { sha256 } from './integrity.js';
+import { arenaStart, PAGE } from './manifest.js';
+import { product, Tensor } from './tensor.js';
+
+/** @import { Source } from './fetching.js' */
+/** @import { Call } from './inputs.js' */
+/** @import { File, Manifest } from './manifest.js' */
+/** @import { DType, TypedArray } from './types.js' */
+
+export class WasmBackend {
+  device = /** @type {const} */ ('wasm');
+  threads = 1;
+  #manifest;
+  #source;
+  #memory;
+  #module;
+  /** @type {((...sizes: number[]) => number) | null} nx_run, or null after a trap */
+  #run = null;
+
+  /**
+   * @param {Manifest} manifest
+   * @param {Source} source
+   * @param {{ memory: WebAssembly.Memory, module: WebAssembly.Module, variant: string }} parts
+   */
+  constructor(manifest, source, { memory, module, variant }) {
+    this.variant = variant;
+    this.#manifest = manifest;
+    this.#source = source;
+    this.#memory = memory;
+    this.#module = module;
+  }
+
+  /**
+   * Fetch the code and the weights, at the same time, and put them together.
+   * @param {Manifest} manifest
+   * @param {{ name: string, file: File }} variant
+   * @param {Source} source
+   */
+  static async load(manifest, variant, source) {
+    const memory = createMemory(manifest.memory.pages);
+    const [module] = await Promise.all([
+      fetchVerified(variant.file, source).then((bytes) => compile(bytes, variant.file.name)),
+      readWeights(manifest, memory, source),
+    ]);
+    const later = { folder: source.folder, fetch: source.fetch }; // a recovery is not part of this load
+    const backend = new WasmBackend(manifest, later, { memory, module, variant: variant.name });
+    await backend.#instantiate();
+    return backend;
+  }
+
+  /**
+   * One forward pass: inputs in the order of the signature in, fresh tensors by output name out.
+   * @param {Call} call
+   */
+  async run({ dims, arrays }) {
+    const run = this.#run ?? await this.#recover();
+    const { inputs, outputs, memory } = this.#manifest;
+    const arena = arenaStart(memory);
+    inputs.forEach(({ dtype, offset }, i) => {
+      this.#view(dtype, arena + offset, arrays[i].length).set(/** @type {any} */ (arrays[i]));
+    });
+    const sizes = this.#manifest.dims.map(({ name }) => /** @type {number} */ (dims.get(name)));
+    this.#call(run, 0, 1, memory.base, arena, ...sizes);
+    return Object.fromEntries(outputs.map(({ name, dtype, shape, offset }) => {
+      const sized = evaluateShape(shape, dims);
+      const data = this.#view(dtype, arena + offset, product(sized)).slice();
+      return [name, new Tensor(sized, data, dtype)];
+    }));
+  }
+
+  /**
+   * @param {(...sizes: number[]) => number} run
+   * @param {...number} args
+   */
+  #call(run, ...args) {
+    let status;
+    try {
+      status = run(...args);
+    } catch (cause) {
+      this.#run = null; // its stack pointer and its weights can no longer be trusted
+      throw new NeurenixError('run_failed', `${this.#manifest.name} stopped inside WebAssembly. The next call starts afresh.`, { cause });
+    }
+    if (status !== 0) {
+      throw new NeurenixError('run_failed', `${this.#manifest.name} gave up with status ${status} for these sizes.`);
+    }
+  }
+
+  /** After a trap: a cleared memory, weights that are verified again, and a new instance. */
+  async #recover() {
+    const { memory, weights } = this.#manifest;
+    const bytes = new Uint8Array(this.#memory.buffer);
+    let at = memory.base;
+    let intact = true;
+    for (const { size, sha256: expected } of weights) {
+      intact &&= (await sha256(bytes.subarray(at, at + size))) === expected;
+      at += size;
+    }
+    if (!intact) await readWeights(this.#manifest, this.#memory, this.#source);
+    bytes.fill(0, 0, memory.base);
+    bytes.fill(0, at);
+    return this.#instantiate();
+  }
+
+  async #instantiate() {
+    const { name, abi } = this.#manifest;
+    const instance = await WebAssembly.instantiate(this.#module, { env: { memory: this.#memory } }).catch((cause) => {
+      throw new NeurenixError('bad_bundle', `${name}.${this.variant}.wasm does not fit its manifest: ${cause.message}`, { cause });
+    });
+    const { nx_abi: plan, nx_run: run } = /** @type {Record<string, any>} */ (instance.exports);
+    const found = typeof plan === 'function' && typeof run === 'function' ? plan() >>> 0 : 'none';
+    if (found !== abi) {
+      throw new NeurenixError('bad_bundle', `${name}.${this.variant}.wasm is for the plan ${found}, not ${abi}. Export the model again.`);
+    }
+    this.#run = run;
+    return run;
+  }
+
+  /**
+   * @param {DType} dtype
+   * @param {number} at
+   * @param {number} length
+   * @returns {TypedArray}
+   */
+  #view(dtype, at, length) {
+    return new ARRAYS[dtype](this.#memory.buffer, at, length);
+  }
+}
+
+/** @param {number} pages */
+function createMemory(pages) {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (cause) {
+    throw new NeurenixError('out_of_memory',
+      `The model needs ${pages * PAGE} bytes of memory, which this browser does not give. Close other tabs, or export it with smaller dims.`, { cause });
+  }
+}
+
+/**
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {string} file
+ */
+async function compile(bytes, file) {
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (cause) {
+    if (await mayCompile()) throw new NeurenixError('unsupported', `${file} does not compile in this browser.`, { cause });
+    throw new NeurenixError('unsupported',
+      "The page's Content-Security-Policy forbids WebAssembly. Add 'wasm-unsafe-eval' to its script-src.", { cause });
+  }
+}
+
+/**
+ * Stream the weights straight to where the kernels read them.
+ * @param {Manifest} manifest
+ * @param {WebAssembly.Memory} memory
+ * @param {Source} source
+ */
+async function readWeights({ memory: { base }, weights }, memory, source) {
+  let at = base;
+  const files = weights.map((file) => {
+    const target = new Uint8Array(memory.buffer, at, file.size);
+    at += file.size;
+    return fetchVerified(file, source, target);
+  });
+  await Promise.all(files);
+}

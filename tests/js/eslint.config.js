@@ -1,0 +1,38 @@
+// Lints the runtime as it ships, and the tests beside this file.
+
+import js from '@eslint/js';
+import globals from 'globals';
+
+const rules = {
+  ...js.configs.recommended.rules,
+  'no-eval': 'error',
+  'no-implied-eval': 'error',
+  'no-new-func': 'error',
+  'no-var': 'error',
+  'prefer-const': 'error',
+  'object-shorthand': 'error',
+  eqeqeq: 'error',
+  curly: ['error', 'multi-line'],
+  'no-console': ['error', { allow: ['info'] }],
+  'no-shadow': 'error',
+  'no-promise-executor-return': 'off',
+  'no-unused-vars': 'error',
+  'no-restricted-globals': ['error', 'Blob', 'XMLHttpRequest', 'Function'],
+};
+
+export default [
+  {
+    files: ['templates/runtime/**/*.js'],
+    languageOptions: {
+      ecmaVersion: 2022,
+      sourceType: 'module',
+      globals: { ...globals['shared-node-browser'], document: 'readonly', location: 'readonly' },
+    },
+    rules,
+  },
+  {
+    files: ['tests/js/**/*.js'],
+    languageOptions: { ecmaVersion: 2022, sourceType: 'module', globals: globals.node },
+    rules,
+  },
+];
