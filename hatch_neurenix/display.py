@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from neurenix.pipeline import BuiltModel
 
 
+_RUNTIME = "neurenix.runtime"
+
+
 @contextmanager
 def readable_errors(app: Any) -> Iterator[None]:
     """End the build with the message alone when it fails on purpose; at `-v` with the traceback too."""
@@ -28,7 +31,7 @@ def show_models(app: Any, models: Sequence[BuiltModel]) -> None:
     for model in models:
         app.display_info("")
         app.display_mini_header(f"{model.name}: {_origin(model)}")
-        show_sizes(app, [(file["name"], file["raw"], file["gzip"]) for file in model.report["files"]])
+        show_sizes(app, ((file["name"], file["raw"], file["gzip"]) for file in model.report["files"]))
         for title, values in (("metrics", model.metrics), ("largest error", model.report["agreement"])):
             if values:
                 app.display_info(f"  {title}: {_figures(values)}")
@@ -36,12 +39,23 @@ def show_models(app: Any, models: Sequence[BuiltModel]) -> None:
 
 def show_sizes(app: Any, files: Iterable[tuple[str, int, int]]) -> None:
     """Print the size of each file and of all together, as it is and compressed."""
-    rows = [*files]
+    rows = _runtime_as_one(files)
     rows.append(("total", sum(raw for _, raw, _ in rows), sum(packed for _, _, packed in rows)))
     width = max(len(name) for name, _, _ in rows)
     app.display_info(f"  {'file':<{width}}  {'bytes':>12}  {'gzip':>12}")
     for name, raw, packed in rows:
         app.display_info(f"  {name:<{width}}  {raw:>12,}  {packed:>12,}")
+
+
+def _runtime_as_one(files: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """Put the loader's many small modules, which are the same in every bundle, into one row for each folder."""
+    rows: dict[str, tuple[int, int]] = {}
+    for name, raw, packed in files:
+        folder, found, _ = name.partition(_RUNTIME)
+        row = f"{folder}{_RUNTIME}*" if found else name
+        before = rows.get(row, (0, 0))
+        rows[row] = (before[0] + raw, before[1] + packed)
+    return [(name, raw, packed) for name, (raw, packed) in rows.items()]
 
 
 def _origin(model: BuiltModel) -> str:

@@ -59,9 +59,7 @@ def find_package(root: Path, option: str | None, included: Iterable[str], projec
     if len(packages) == 1 or len(named) == 1:
         return Path((named or packages)[0]).as_posix()
     found = ", ".join(packages) if packages else "no package"
-    raise ConfigError(
-        [f"{_HOOK}.package: the wheel has {found} -- set package = '...' to the one for the models"]
-    )
+    raise ConfigError([f"{_HOOK}.package: the wheel has {found} -- set package = '...' to the one for the models"])
 
 
 def wheel_files(models: Sequence[BuiltModel], package: str) -> dict[str, str]:

@@ -31,9 +31,7 @@ class SiteTable:
     models: tuple[str, ...] | None = field(
         default=None, metadata={"description": "The models to ship; all of them when absent."}
     )
-    pages: str | None = field(
-        default=None, metadata={"description": "The folder of the project's own pages."}
-    )
+    pages: str | None = field(default=None, metadata={"description": "The folder of the project's own pages."})
 
 
 def write_site(builder: StaticSiteBuilder, directory: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Union
 
 from neurenix import phynexus
 from neurenix.errors import DeviceError
@@ -56,7 +55,7 @@ class Device:
         return self.name
 
 
-def as_device(spec: Union[Device, DeviceType, str]) -> Device:
+def as_device(spec: Device | DeviceType | str) -> Device:
     """Return the Device that `spec` names, such as "cpu" or "cuda:1". Raises DeviceError for an unknown name."""
     if isinstance(spec, Device):
         return spec

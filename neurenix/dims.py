@@ -61,6 +61,9 @@ class Dim:
             return exact + rest // divisor
         return exact + Dim((((Call("//", rest, divisor),), 1),))
 
+    def __rfloordiv__(self, other: int) -> Size:
+        return Dim((((Call("//", other, self),), 1),))
+
     def __radd__(self, other: int) -> Size:
         return self + other
 

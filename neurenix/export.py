@@ -6,11 +6,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from neurenix import __version__
 from neurenix.bundle.demo import demo_files
-from neurenix.bundle.writer import BASE, Compiled, FileReport, bundle_files, plan_number, report_files, write_bundle
+from neurenix.bundle.writer import (
+    BASE,
+    Compiled,
+    FileReport,
+    bundle_files,
+    plan_number,
+    report_files,
+    write_bundle,
+)
 from neurenix.compiler import passes
 from neurenix.compiler.print_c import print_c
 from neurenix.compiler.schedule import schedule
@@ -31,7 +39,7 @@ _DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt")
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to make. `native` names targets ("host", "x86_64-linux", …); `max_error` is the accepted error of any form."""
+    """What to make: `native` names targets ("host", "x86_64-linux", …), `max_error` bounds the error of any form."""
 
     inputs: Mapping[str, InputSpec] | None = None
     dims: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -58,7 +66,7 @@ class ExportReport:
 
 
 def export(
-    model: Union[Module, Graph],
+    model: Module | Graph,
     directory: Path,
     name: str,
     options: ExportOptions | None = None,
@@ -83,7 +91,9 @@ def export(
     agreement: Mapping[str, float] = {}
     if options.verify:
         agreement = verify(plan, weights, compiled, cases, number)
-        say(f"{name}: {', '.join(f'{form} {error:.1e}' for form, error in agreement.items())} of {options.max_error:.0e}")
+        say(
+            f"{name}: {', '.join(f'{form} {error:.1e}' for form, error in agreement.items())} of {options.max_error:.0e}"
+        )
     files = bundle_files(plan, weights, source, compiled, cases, f"neurenix {__version__}")
     if options.demo:
         files |= demo_files(plan)
@@ -113,13 +123,17 @@ def compile_forms(plan: Plan, source: str, options: ExportOptions, say: Say = la
 def check_name(name: str) -> None:
     """Raise InputError unless a model's name is safe as a file name and in a URL everywhere."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _DEVICE_NAMES:
-        raise InputError(f"the model name {name!r} must match [a-z][a-z0-9_-]* with at most 64 characters, as in 'my_model'")
+        raise InputError(
+            f"the model name {name!r} must match [a-z][a-z0-9_-]* with at most 64 characters, as in 'my_model'"
+        )
 
 
 def _check_wasm(content: bytes, file: str) -> None:
     found = read_wasm(content)
     if found.imports != ("env.memory",) or not {"nx_run", "nx_abi"} <= found.exports.keys():
-        raise CompileError(f"{file} imports {found.imports} and exports {sorted(found.exports)}: not the bundle's interface")
+        raise CompileError(
+            f"{file} imports {found.imports} and exports {sorted(found.exports)}: not the bundle's interface"
+        )
     if not 0 < found.heap <= BASE:
         raise CompileError(f"{file}: its stack and data end at {found.heap}, above the weights at {BASE}")
 

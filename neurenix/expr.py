@@ -141,8 +141,8 @@ Rule = Callable[..., tuple[Scalar, ...]]
 class Primitive:
     """What a scalar operation is in each language, and its partial derivatives.
 
-    `c` prints vectors of `nx_simd.h`; a comparison yields a mask there and a bool elsewhere.
-    `gradient(y, *args)` gives dy/darg for each argument. `identity` is the right operand that changes nothing.
+    `c` prints vectors of `nx_simd.h`; a comparison yields a mask there and a bool elsewhere. `gradient(y,
+    *args)` gives dy/darg for each argument. `identity` is the right operand that changes nothing.
     """
 
     name: str
@@ -335,7 +335,7 @@ def _c_float(value: float) -> str:
     if math.isfinite(value):
         text = repr(float(np.float32(value)))
         return f"{text}f"
-    return "__builtin_nanf(\"\")" if math.isnan(value) else ("-" if value < 0 else "") + "__builtin_inff()"
+    return '__builtin_nanf("")' if math.isnan(value) else ("-" if value < 0 else "") + "__builtin_inff()"
 
 
 def _wgsl_float(value: float) -> str:

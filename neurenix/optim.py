@@ -19,7 +19,9 @@ class Optimizer:
     def __init__(self, params: Iterable[Tensor], lr: float) -> None:
         self.params = list(params)
         if not self.params:
-            raise InputError("the optimiser got no parameters; pass model.parameters(), and only once if it is an iterator")
+            raise InputError(
+                "the optimiser got no parameters; pass model.parameters(), and only once if it is an iterator"
+            )
         if lr < 0:
             raise InputError(f"the learning rate must not be negative, got {lr}")
         self.lr = lr

@@ -157,7 +157,6 @@ def build_model(job: Job, say: Say, exporter: Exporter = export) -> BuiltModel:
         def write(files: Path) -> None:
             nonlocal compiled_now
             compiled_now = True
-            say(f"{job.name}: compiling")
             (files / "bundle").mkdir()
             graph = load_graph(trained / "graph.npz")
             report = exporter(graph, files / "bundle", job.name, job.options, say)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Protocol, Union
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -44,7 +44,8 @@ class ReferenceEngine:
 class LoadedModel:
     """A model that is ready to answer.
 
-    `device` says where it runs ("reference", "cpu" or "wasm") and `variant` which compiled form; `inputs` and `outputs` are names.
+    `device` says where it runs ("reference", "cpu" or "wasm") and `variant` which compiled form; `inputs`
+    and `outputs` are names.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine, device: str, variant: str) -> None:
@@ -70,8 +71,8 @@ class LoadedModel:
     def forward(self, inputs: Any) -> dict[str, Array]:
         """Return the outputs by name. Takes a dict of arrays by input name, or the array of a one-input model.
 
-        A missing first axis is a batch of one. NaN goes in and comes out as IEEE 754 has it. Raises InputError or
-        DimensionError naming what does not fit.
+        A missing first axis is a batch of one. NaN goes in and comes out as IEEE 754 has it. Raises
+        InputError or DimensionError naming what does not fit.
         """
         arrays, dims = read_inputs(self._bundle.plan, inputs)
         return self._engine.run(arrays, dims)
@@ -93,12 +94,13 @@ class LoadedModel:
         return f"LoadedModel({self.name!r}, device={self.device!r}, variant={self.variant!r})"
 
 
-def load_model(path: Union[str, os.PathLike[str]], device: Union[str, Device, DeviceType] = "auto") -> LoadedModel:
+def load_model(path: str | os.PathLike[str], device: str | Device | DeviceType = "auto") -> LoadedModel:
     """Load a bundle: the path of its NAME.json, or of a folder with one model.
 
-    `device` is "auto", "reference", "cpu" (the native library; "native" is the same) or "wasm" (through wasmtime). A bundle without a library for
-    this host is compiled once into the cache when zig is there; without zig, "auto" takes the reference and warns.
-    Raises BundleError for a bundle that is incomplete, damaged or of another format, DeviceError for a device that is not there.
+    `device` is "auto", "reference", "cpu" (the native library; "native" is the same) or "wasm" (through
+    wasmtime). A bundle without a library for this host is compiled once into the cache when zig is there;
+    without zig, "auto" takes the reference and warns. Raises BundleError for a bundle that is incomplete,
+    damaged or of another format, DeviceError for a device that is not there.
     """
     bundle = read_bundle(Path(path))
     if device == "reference":
@@ -109,7 +111,11 @@ def load_model(path: Union[str, os.PathLike[str]], device: Union[str, Device, De
         except NeurenixError as error:
             # A damaged bundle is no reason to fall back: the reference would read the same parameters.
             bundle.weights()
-            warnings.warn(f"'{bundle.plan.name}' runs on the slow NumPy reference: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"'{bundle.plan.name}' runs on the slow NumPy reference: {error}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
             return LoadedModel(bundle, ReferenceEngine(bundle), "reference", "numpy")
     target = as_device("cpu" if device == "native" else device)
     target.require()
@@ -155,5 +161,7 @@ def _wasm(bundle: Bundle) -> LoadedModel:
     if not variants:
         raise DeviceError(f"the bundle of '{bundle.plan.name}' has no WebAssembly")
     best = variants[0]
-    engine = WasmEngine(bundle.plan, bundle.weights(), bundle.read(best["file"]), bundle.abi, BASE, memory_pages(bundle.plan))
+    engine = WasmEngine(
+        bundle.plan, bundle.weights(), bundle.read(best["file"]), bundle.abi, BASE, memory_pages(bundle.plan)
+    )
     return LoadedModel(bundle, engine, "wasm", str(best["name"]))

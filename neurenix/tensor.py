@@ -29,8 +29,8 @@ _generator = np.random.default_rng(0)
 class Tensor:
     """A tensor of numbers.
 
-    `data` is anything `numpy.asarray` takes; Python floats become float32. With `requires_grad`, `backward()` on a
-    result adds to `grad`.
+    `data` is anything `numpy.asarray` takes; Python floats become float32. With `requires_grad`,
+    `backward()` on a result adds to `grad`.
 
     >>> (Tensor([1.0, 2.0]) * 3).numpy().tolist()
     [3.0, 6.0]
@@ -118,8 +118,8 @@ class Tensor:
     def backward(self, gradient: Operand | None = None) -> None:
         """Add this tensor's gradient to the `grad` of everything it was made from.
 
-        `gradient` is the gradient of some scalar by this tensor; a one-element tensor needs none. Raises GraphError when
-        nothing that this was made from requires a gradient.
+        `gradient` is the gradient of some scalar by this tensor; a one-element tensor needs none. Raises
+        GraphError when nothing that this was made from requires a gradient.
         """
         if not self.requires_grad:
             raise GraphError("backward() needs a result of something with requires_grad=True")

@@ -1,7 +1,8 @@
 """Finds zig and compiles the printed C for WebAssembly and for native hosts, through a content-hash cache.
 
 The sources are freestanding, so any target is a tenth of a second away, and a library runs on any system of
-its kind. Compiling happens in a folder of its own under relative names: the bytes do not depend on where it is.
+its kind. Compiling happens in a folder of its own under relative names: the bytes do not depend on where it
+is.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class Target:
     variants: tuple[Variant, ...]
 
 
-_WASM = ("-target", "wasm32-freestanding", "-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--strip-all")
-# zig puts the stack first, so that an overflow traps, and then the code's own data; both lie below the weights.
+_WASM: tuple[str, ...] = ("-target", "wasm32-freestanding", "-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--strip-all")
+# zig puts the stack first, so that an overflow traps, and then the code's own data; both lie below the
+# weights.
 _WASM += ("-Wl,-z,stack-size=65536", "-Wl,--export=__heap_base")
 
 WASM_VARIANTS = {
@@ -82,7 +84,8 @@ TARGETS = {
 
 _COMMON = (
     "-std=c2x", "-O3", "-g0", "-s", "-nostdlib", "-ffreestanding", "-fno-builtin", "-fvisibility=hidden",
-    "-ffp-contract=off", "-fno-stack-protector", "-fno-sanitize=all", "-Wall", "-Wno-pass-failed", "-Wno-unused-function",
+    "-ffp-contract=off", "-fno-stack-protector", "-fno-sanitize=all",
+    "-Wall", "-Wno-pass-failed", "-Wno-unused-function",
 )  # fmt: skip
 
 
@@ -99,10 +102,9 @@ def native_targets(names: tuple[str, ...]) -> tuple[Target, ...]:
     found = []
     for name in names:
         resolved = host_target() if name == "host" else name
-        if resolved not in TARGETS:
-            known = ", ".join(TARGETS)
-            raise UnsupportedError(f"native target '{name}' is unknown" + (
-                f" for this machine ({platform.machine()} {sys.platform})" if name == "host" else "") + f"; known are {known}")  # fmt: skip
+        if resolved is None or resolved not in TARGETS:
+            machine = f" for this machine ({platform.machine()} {sys.platform})" if name == "host" else ""
+            raise UnsupportedError(f"native target '{name}' is unknown{machine}; known are {', '.join(TARGETS)}")
         found.append(TARGETS[resolved])
     return tuple(dict.fromkeys(found))
 
@@ -126,7 +128,9 @@ def zig_version() -> str:
     """Return the version of the zig in use. Raises ToolchainError when it is too old or does not run."""
     zig = find_zig()
     try:
-        version = subprocess.run([zig, "version"], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        version = subprocess.run(
+            [zig, "version"], capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
         numbers = tuple(int(n) for n in version.split("-")[0].split(".")[:2])
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise ToolchainError(f"{zig} does not run: {error}") from error
@@ -138,8 +142,9 @@ def zig_version() -> str:
 def compile_c(source: str, variant: Variant, output: str, headers: Mapping[str, str] | None = None) -> bytes:
     """Compile a C file that may include kernels/c, and return the library or module.
 
-    `output` names the file that is made; `headers` are further files beside the source. The same source, kernels, flags and
-    zig are compiled once and then taken from the cache. Raises CompileError with zig's first messages.
+    `output` names the file that is made; `headers` are further files beside the source. The same source,
+    kernels, flags and zig are compiled once and then taken from the cache. Raises CompileError with zig's
+    first messages.
     """
     kernels = resource("kernels", "c")
     exports = ["nx_abi", "nx_run"] if "wasm32-freestanding" in variant.flags else []
@@ -162,7 +167,11 @@ def _compile(files: Mapping[str, str], flags: list[str], target: Path, output: s
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
         # zig's own caches are not safe for several processes: one each, and nothing of the user's is touched.
-        environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(folder / ".zig"), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig")}
+        environment = {
+            **os.environ,
+            "ZIG_GLOBAL_CACHE_DIR": str(folder / ".zig"),
+            "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig"),
+        }
         command = [str(find_zig()), "cc", *flags, "-I.", "-o", output, "model.c"]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode or not (folder / output).is_file():

@@ -18,7 +18,7 @@ from neurenix.nn.layers import Conv2d, Linear, Sequential
 from neurenix.nn.module import Module
 from neurenix.tensor import Tensor
 
-InputSpec = Union[str, Sequence[Union[int, str]], "np.ndarray[Any, Any]", Tensor]
+InputSpec = Union[str, Sequence[int | str], "np.ndarray[Any, Any]", Tensor]
 DEFAULT_RANGE = (1, 64)
 
 _SPEC = re.compile(r"\s*([a-z]\w*)\s*\[([^\]]*)\]\s*")
@@ -33,9 +33,10 @@ def trace(
 ) -> Graph:
     """Run `model.forward` once on symbols and return the Graph that it drew, in inference mode.
 
-    `inputs` maps each argument's name to a `"float32[batch, 4]"` string, a shape such as `("batch", 4)`, or an example array,
-    whose first axis becomes "batch". Without it the shape is inferred where the first layer fixes it. `dims` gives the
-    range of each symbol, (1, 64) by default. Raises InputError when the inputs cannot be inferred or read.
+    `inputs` maps each argument's name to a `"float32[batch, 4]"` string, a shape such as `("batch", 4)`, or
+    an example array, whose first axis becomes "batch". Without it the shape is inferred where the first
+    layer fixes it. `dims` gives the range of each symbol, (1, 64) by default. Raises InputError when the
+    inputs cannot be inferred or read.
     """
     specs = infer_inputs(model) if inputs is None else {k: read_spec(k, v) for k, v in inputs.items()}
     if not specs:

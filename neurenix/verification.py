@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
 from neurenix import toolchain
 from neurenix.bundle.golden import Formula, Golden, golden_dims
 from neurenix.bundle.writer import BASE, Compiled, memory_pages
@@ -26,7 +25,8 @@ Run = Callable[[Mapping[str, Any], Mapping[str, int]], Mapping[str, Any]]
 def golden_cases(graph: Graph, plan: Plan, tolerance: float) -> list[Golden]:
     """Return inputs and the answers of the traced graph, computed in float64 by the op table's oracles.
 
-    Neither a pass, nor the plan, nor any kernel has touched that graph: it stands for the model as it was written.
+    Neither a pass, nor the plan, nor any kernel has touched that graph: it stands for the model as it was
+    written.
     """
     cases = []
     for seed, dims in enumerate(golden_dims(plan), start=1):
@@ -41,11 +41,14 @@ def golden_cases(graph: Graph, plan: Plan, tolerance: float) -> list[Golden]:
     return cases
 
 
-def verify(plan: Plan, weights: bytes, compiled: Sequence[Compiled], cases: Sequence[Golden], abi: int) -> dict[str, float]:
+def verify(
+    plan: Plan, weights: bytes, compiled: Sequence[Compiled], cases: Sequence[Golden], abi: int
+) -> dict[str, float]:
     """Return the largest error of each form that can run here.
 
-    A library for another system or a better CPU, and WebAssembly without wasmtime, cannot. Raises VerificationError when a
-    form disagrees by more than a case's tolerance, naming the form, the error and the limit.
+    A library for another system or a better CPU, and WebAssembly without wasmtime, cannot. Raises
+    VerificationError when a form disagrees by more than a case's tolerance, naming the form, the error and
+    the limit.
     """
     agreement: dict[str, float] = {}
     tensors = unpack_tensors(plan, weights)
@@ -71,7 +74,7 @@ def _hold(agreement: dict[str, float], form: str, run: Run, plan: Plan, cases: S
 
 
 def _native(form: Compiled, plan: Plan, weights: bytes, abi: int, folder: Path) -> Run | None:
-    if form.target != toolchain.host_target():
+    if form.target is None or form.target != toolchain.host_target():
         return None
     path = folder / form.file
     path.write_bytes(form.content)
@@ -85,5 +88,3 @@ def _wasm(form: Compiled, plan: Plan, weights: bytes, abi: int) -> Run | None:
     if importlib.util.find_spec("wasmtime") is None:
         return None
     return WasmEngine(plan, weights, form.content, abi, BASE, memory_pages(plan)).run
-
-

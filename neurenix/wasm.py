@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ _shaders: dict[str, str] = {}
 
 
 def export_to_wasm(
-    model: Union[Module, Graph],
+    model: Module | Graph,
     output_dir: str | os.PathLike[str],
     model_name: str = "model",
     *,
@@ -41,12 +41,13 @@ def export_to_wasm(
 ) -> str:
     """Compile a model and write its bundle into a folder; return the folder.
 
-    `inputs` maps each input's name to a `"float32[batch, 4]"` string, a shape or an example array; it may be left out where the
-    first layer fixes the shape. `dims` gives the range of each symbol, (1, 64) by default. `optimize` folds and fuses; `simd`
-    adds variants for SIMD and relaxed SIMD to the scalar one; `threads` asks for threads, which this version
-    answers with one and says so. `native` adds libraries: True for this machine, or names such as "x86_64-linux". With `demo` the
-    folder gets a page to try the model on. Raises UnsupportedError for `quantize`, InputError when the inputs cannot be
-    inferred, VerificationError when a compiled form drifts by more than `max_error`; nothing is written then.
+    `inputs` maps each input's name to a `"float32[batch, 4]"` string, a shape or an example array; it may be
+    left out where the first layer fixes the shape. `dims` gives the range of each symbol, (1, 64) by
+    default. `optimize` folds and fuses; `simd` adds variants for SIMD and relaxed SIMD to the scalar one;
+    `threads` asks for threads, which this version answers with one and says so. `native` adds libraries:
+    True for this machine, or names such as "x86_64-linux". With `demo` the folder gets a page to try the
+    model on. Raises UnsupportedError for `quantize`, InputError when the inputs cannot be inferred,
+    VerificationError when a compiled form drifts by more than `max_error`; nothing is written then.
 
     >>> from neurenix.nn import Linear, ReLU, Sequential
     >>> export_to_wasm(Sequential(Linear(10, 20), ReLU(), Linear(20, 5)), "webassembly_model", "my_model")
@@ -64,8 +65,9 @@ def export_to_wasm(
 def run_in_browser(model: Module, inputs: Any, device: Device | DeviceType | str | None = None) -> Any:
     """Mark a model for the browser and answer here meanwhile.
 
-    Later exports of the model carry `device` as the first one that the page tries. The answer is computed on the CPU, whatever
-    the device: a dict of arrays gives a dict by output name, a Tensor or array gives a Tensor.
+    Later exports of the model carry `device` as the first one that the page tries. The answer is computed on
+    the CPU, whatever the device: a dict of arrays gives a dict by output name, a Tensor or array gives a
+    Tensor.
     """
     wanted = Device(DeviceType.WEBGPU) if device is None else as_device(device)
     # "cpu" in a page means WebAssembly; every other kind is reached through WebGPU.
@@ -86,9 +88,9 @@ def run_in_browser(model: Module, inputs: Any, device: Device | DeviceType | str
 def register_custom_shader(op: str, wgsl: str) -> None:
     """Keep a WGSL compute shader that replaces an op's own wherever a model runs on WebGPU.
 
-    The contract for "matrix_multiply": group 0, bindings 0, 1 and 2 are a, b (read) and c (read_write), `array<f32>`, row-major;
-    the entry point is `main`. This version's bundles carry no shaders yet: the source is checked for its
-    outline and kept for the exports of a version that has them. Raises InputError.
+    The contract for "matrix_multiply": group 0, bindings 0, 1 and 2 are a, b (read) and c (read_write),
+    `array<f32>`, row-major; the entry point is `main`. This version's bundles carry no shaders yet: the
+    source is checked for its outline and kept for the exports of a version that has them. Raises InputError.
     """
     if not isinstance(op, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", op):
         raise InputError(f"the op {op!r} must be a name such as 'matrix_multiply'")

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from neurenix.export import ExportOptions, ExportReport, FileReport
 
 from neurenix import pipeline
 from neurenix.config import parse_config
 from neurenix.errors import ConfigError, NeurenixError, ToolchainError, TrainingError, VerificationError
+from neurenix.export import ExportOptions, ExportReport, FileReport
 from neurenix.graph.store import load_graph
 from neurenix.pipeline import (
     BuiltModel,
@@ -198,9 +198,7 @@ def test_a_project_in_another_folder_finds_the_same_entries(project: Project) ->
 def test_what_training_prints_is_seen_and_kept(project: Project) -> None:
     project.model(params={"epochs": 2})
     project.build()
-    assert ["  epoch 1 of 2", "  epoch 2 of 2", "  careful"] == [
-        x for x in project.lines if x.startswith("  ")
-    ]
+    assert ["  epoch 1 of 2", "  epoch 2 of 2", "  careful"] == [x for x in project.lines if x.startswith("  ")]
     (log,) = (project.cache / "v1" / "logs").iterdir()
     assert "epoch 1 of 2\nepoch 2 of 2\ncareful\n" == log.read_text(encoding="utf-8")
 
@@ -355,9 +353,7 @@ def test_each_zig_has_its_own_bundles(project: Project, monkeypatch: pytest.Monk
 def test_a_model_over_the_size_limit_fails_even_from_the_cache(project: Project) -> None:
     project.build()
     project.table["web"] = {"max-size": "14 B"}
-    with pytest.raises(
-        ConfigError, match=r"web\.max-size: model 'm' has 15 bytes of web files, more than 14 "
-    ):
+    with pytest.raises(ConfigError, match=r"web\.max-size: model 'm' has 15 bytes of web files, more than 14 "):
         project.build()
     project.table["web"] = {"max-size": "15 B"}
     assert not project.build().compiled_now
@@ -394,9 +390,7 @@ def test_only_the_named_models_are_built(project: Project) -> None:
 
 
 def test_a_model_that_is_not_declared_is_named_with_a_suggestion() -> None:
-    with pytest.raises(
-        ConfigError, match=r"site\.models\[1\]: 'digit' is not declared .* did you mean 'digits'\?"
-    ):
+    with pytest.raises(ConfigError, match=r"site\.models\[1\]: 'digit' is not declared .* did you mean 'digits'\?"):
         check_model_names(["iris", "digit"], ["digits", "iris"], "site.models")
 
 
@@ -423,9 +417,7 @@ def test_a_model_that_is_not_declared_is_named_with_a_suggestion() -> None:
         ("app.training:sleep", "params: 'sleep' needs the parameter 'pid_file' -- add it to 'params'"),
     ],
 )
-def test_a_failing_training_says_what_is_wrong_and_where_the_log_is(
-    project: Project, train: str, message: str
-) -> None:
+def test_a_failing_training_says_what_is_wrong_and_where_the_log_is(project: Project, train: str, message: str) -> None:
     text = failure(project, train)
     assert message in text
     assert "; log: " in text

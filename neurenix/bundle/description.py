@@ -7,7 +7,7 @@ from typing import Any
 
 from neurenix import dims as dm
 from neurenix import expr as ex
-from neurenix.dims import Size
+from neurenix.dims import Shape, Size
 from neurenix.dtypes import dtype
 from neurenix.errors import BundleError, NeurenixError
 from neurenix.graph.graph import Epilogue, Layer
@@ -29,7 +29,8 @@ def describe(plan: Plan) -> dict[str, Any]:
         ],
         "threads": {"requested": plan.threads_requested},
         "tensors": [
-            {"name": t.name, "dtype": t.dtype.name, "shape": list(t.shape), "layout": t.layout, "offset": t.offset, "size": t.size}
+            {"name": t.name, "dtype": t.dtype.name, "shape": list(t.shape), "layout": t.layout, "offset": t.offset,
+             "size": t.size}
             for t in plan.tensors.values()
         ],
         "plan": {
@@ -56,7 +57,12 @@ def _read(data: Mapping[str, Any]) -> Plan:
     buffers = {b["name"]: _read_buffer(b) for b in data["plan"]["buffers"]}
     tensors = {
         t["name"]: Packed(
-            t["name"], dtype(t["dtype"]), tuple(map(_count, t["shape"])), t["layout"], _count(t["offset"]), _count(t["size"])
+            t["name"],
+            dtype(t["dtype"]),
+            tuple(map(_count, t["shape"])),
+            t["layout"],
+            _count(t["offset"]),
+            _count(t["size"]),
         )
         for t in data["tensors"]
     }
@@ -75,7 +81,9 @@ def _read(data: Mapping[str, Any]) -> Plan:
         steps,
         _count(data["memory"]["weights"]),
         _count(data["memory"]["arena"]),
-        tuple(Layer(x["name"], x["type"], attrs_from_json(x["config"]), tuple(x["parameters"])) for x in data["layers"]),
+        tuple(
+            Layer(x["name"], x["type"], attrs_from_json(x["config"]), tuple(x["parameters"])) for x in data["layers"]
+        ),
         tuple(map(str, data.get("labels", ()))),
         str(data["device"]),
         bool(data["threads"]["requested"]),
@@ -93,7 +101,12 @@ def _sizes(sizes: Any) -> list[Any]:
 
 
 def _port(buffer: Buffer) -> dict[str, Any]:
-    return {"name": buffer.name, "dtype": buffer.dtype.name, "shape": _sizes(buffer.shape), "offset": buffer.offset}
+    return {
+        "name": buffer.name,
+        "dtype": buffer.dtype.name,
+        "shape": _sizes(buffer.shape),
+        "offset": buffer.offset,
+    }
 
 
 def _buffer(buffer: Buffer) -> dict[str, Any]:
@@ -129,7 +142,20 @@ def _read_step(data: Mapping[str, Any]) -> Step:
         a, b, c = map(dm.from_json, o["strides"])
         operands.append(Operand((a, b, c), bool(o["walks"])))
     return Step(
-        str(data["kernel"]), str(data["op"]), attrs_from_json(data["attrs"]), tuple(data["inputs"]), str(data["output"]),
-        tuple(tuple(map(dm.from_json, s)) for s in data["shapes"]), tuple(map(dm.from_json, data["shape"])), sizes, tuple(operands), epilogue and Epilogue(ex.from_json(epilogue["expr"]), tuple(epilogue["inputs"])),
-        data.get("scratch"), str(data["scope"]),
-    )  # fmt: skip
+        kernel=str(data["kernel"]),
+        op=str(data["op"]),
+        attrs=attrs_from_json(data["attrs"]),
+        inputs=tuple(data["inputs"]),
+        output=str(data["output"]),
+        shapes=tuple(map(_shape, data["shapes"])),
+        shape=_shape(data["shape"]),
+        sizes=sizes,
+        operands=tuple(operands),
+        epilogue=epilogue and Epilogue(ex.from_json(epilogue["expr"]), tuple(epilogue["inputs"])),
+        scratch=data.get("scratch"),
+        scope=str(data["scope"]),
+    )
+
+
+def _shape(data: Any) -> Shape:
+    return tuple(map(dm.from_json, data))

@@ -32,7 +32,7 @@ class Formula:
             h = (h ^ (h >> np.uint32(13))) * np.uint32(3266489917)
             h ^= h >> np.uint32(16)
         values = self.low + (self.high - self.low) * ((h >> np.uint32(8)).astype(np.float64) / (1 << 24))
-        return (values if dtype.kind == "f" else np.floor(values)).astype(dtype).reshape(shape)
+        return np.asarray((values if dtype.kind == "f" else np.floor(values)).astype(dtype).reshape(shape))
 
 
 @dataclass(frozen=True)

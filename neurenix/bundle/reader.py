@@ -47,7 +47,9 @@ class Bundle:
         """Return the packed parameters."""
         data = b"".join(map(self.read, self.manifest["weights"]))
         if len(data) != self.plan.weights_size:
-            raise IntegrityError(f"the parameters of '{self.plan.name}' have {len(data)} bytes, not {self.plan.weights_size}")
+            raise IntegrityError(
+                f"the parameters of '{self.plan.name}' have {len(data)} bytes, not {self.plan.weights_size}"
+            )
         return data
 
 
@@ -75,7 +77,9 @@ def _manifest_path(path: Path) -> Path:
         found = sorted(path.glob("*.json"))
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
-            raise MissingFileError(f"{path} should hold one manifest, found {names}: name it, as in {path / 'model.json'}")
+            raise MissingFileError(
+                f"{path} should hold one manifest, found {names}: name it, as in {path / 'model.json'}"
+            )
         return found[0]
     return path
 
@@ -87,7 +91,10 @@ def _check(data: Mapping[str, Any], plan: Plan, path: Path) -> None:
         and isinstance(f.get("sha256"), str) for n, f in files.items()
     ):  # fmt: skip
         raise BundleError(f"{path.name}: 'files' must map plain file names to size and sha256")
-    named = [*data.get("weights", ()), *(v["file"] for v in (*data.get("variants", ()), *data.get("native", ())))]
+    named = [
+        *data.get("weights", ()),
+        *(v["file"] for v in (*data.get("variants", ()), *data.get("native", ()))),
+    ]
     for name in named:
         if name not in files:
             raise BundleError(f"{path.name} names '{name}' and does not list it in 'files'")
@@ -103,7 +110,7 @@ def _check(data: Mapping[str, Any], plan: Plan, path: Path) -> None:
 
 
 def _plain(name: str) -> bool:
-    return name not in ("", ".", "..") and not set(name) & set('/\\:\0')
+    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
 
 
 def _bytes(path: Path, limit: int | None = None) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -57,7 +56,12 @@ def plan_number(plan: Plan) -> int:
 
 
 def bundle_files(
-    plan: Plan, weights: bytes, source: str, compiled: Sequence[Compiled], golden: Sequence[Golden], generator: str
+    plan: Plan,
+    weights: bytes,
+    source: str,
+    compiled: Sequence[Compiled],
+    golden: Sequence[Golden],
+    generator: str,
 ) -> dict[str, bytes]:
     """Return every file of the bundle by its relative name."""
     name = plan.name
@@ -68,7 +72,12 @@ def bundle_files(
         "generator": generator,
         "abi": plan_number(plan),
         **describe(plan),
-        "memory": {"base": BASE, "weights": plan.weights_size, "arena": plan.arena_size, "pages": memory_pages(plan)},
+        "memory": {
+            "base": BASE,
+            "weights": plan.weights_size,
+            "arena": plan.arena_size,
+            "pages": memory_pages(plan),
+        },
         "weights": [f"{name}.bin"],
         "variants": [{"name": c.name, "file": c.file} for c in compiled if c.target is None],
         "native": [{"target": c.target, "level": c.name, "file": c.file} for c in compiled if c.target is not None],
@@ -99,8 +108,8 @@ def runtime_files() -> dict[str, bytes]:
 def write_bundle(files: Mapping[str, bytes], directory: Path) -> None:
     """Put the files into a folder that may hold other models: each is written aside and then renamed into place.
 
-    The entry module comes last: until it is there a reader finds the old model, and finds it whole or is told by a
-    hash that it is not.
+    The entry module comes last: until it is there a reader finds the old model, and finds it whole or is
+    told by a hash that it is not.
     """
     directory.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".neurenix-", dir=directory))
@@ -111,7 +120,7 @@ def write_bundle(files: Mapping[str, bytes], directory: Path) -> None:
             path.write_bytes(content)
         for name in sorted(files, key=lambda n: (n.endswith(".js") and not n.startswith("neurenix.runtime"), n)):
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(aside / name, directory / name)
+            (aside / name).replace(directory / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -23,8 +23,8 @@ class Lifetime:
 def plan_memory(lifetimes: Mapping[str, Lifetime]) -> tuple[dict[str, int], int]:
     """Return each buffer's offset, a multiple of 64, and the size of the arena.
 
-    Greedy by size: the largest buffer is placed first, each into the lowest gap that is free for its whole life
-    (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
+    Greedy by size: the largest buffer is placed first, each into the lowest gap that is free for its whole
+    life (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
     """
     offsets: dict[str, int] = {}
     order = sorted(lifetimes, key=lambda name: (-lifetimes[name].size, lifetimes[name].first, name))

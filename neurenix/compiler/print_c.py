@@ -54,7 +54,11 @@ def _kernel(step: Step, plan: Plan) -> str:
     if kernel.epilogue:
         params, arguments, body = _epilogue(step, plan)
         function = f"{step.kernel}_epilogue"
-        head = [f"NX_INLINE nx_f32 {function}(nx_f32 x0, nx_int at, nx_int col, nx_int count{params}) {{", *body, "}"]
+        head = [
+            f"NX_INLINE nx_f32 {function}(nx_f32 x0, nx_int at, nx_int col, nx_int count{params}) {{",
+            *body,
+            "}",
+        ]
         defines += [
             f"#define NX_EPILOGUE {function}",
             f"#define NX_EPILOGUE_PARAMS {params}",

@@ -102,7 +102,9 @@ def _add_structured(node: Node, draft: _Draft) -> None:
         raise UnsupportedError(f"op 'permute' ({where}) has {len(out)} axes; its kernel takes 4")
     inputs = []
     for name, layout in zip(node.inputs, row.kernel.packing):
-        if layout is not None and (name not in draft.graph.constants or len(values[name].shape) > 2 and node.op == "matmul"):
+        if layout is not None and (
+            name not in draft.graph.constants or (len(values[name].shape) > 2 and node.op == "matmul")
+        ):
             raise UnsupportedError(f"op '{node.op}' ({where}) multiplies by '{name}', which must be a constant matrix")
         inputs.append(_argument(name, layout or "rows", draft))
     epilogue = node.epilogue
@@ -165,7 +167,9 @@ def _allocate(draft: _Draft) -> tuple[dict[str, Buffer], int]:
                 until[name] = at
     until |= dict.fromkeys(graph.outputs, last)
     values: Mapping[str, Value] = graph.values
-    sizes = {n: draft.scratch[n] if n in draft.scratch else _bytes(values[n].shape, values[n].dtype, draft) for n in first}
+    sizes = {
+        n: draft.scratch[n] if n in draft.scratch else _bytes(values[n].shape, values[n].dtype, draft) for n in first
+    }
     offsets, arena = plan_memory({n: Lifetime(sizes[n], first[n], until[n]) for n in first})
     float32 = dtype("float32")
     buffers = {}

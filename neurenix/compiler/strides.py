@@ -13,7 +13,8 @@ from neurenix.graph.plan import Operand
 def map_operands(shapes: Sequence[Shape], out: Shape, node: Node) -> tuple[dict[str, Size], tuple[Operand, ...]]:
     """Return the sizes d0, d1, d2, n of a map, and how it reads each operand.
 
-    Neighbouring axes that every operand either walks or repeats alike are joined first, so that most maps have one.
+    Neighbouring axes that every operand either walks or repeats alike are joined first, so that most maps
+    have one.
     """
     axes = _joined([(s, [_extent(shape, len(out) - i) != 1 or s == 1 for shape in shapes]) for i, s in enumerate(out)])
     if len(axes) > 4:

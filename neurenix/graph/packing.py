@@ -32,12 +32,13 @@ def _pack_panels(array: Array) -> Array:
     rows, columns = _matrix(array.shape)
     padded = np.zeros((rows, -(-columns // PANEL) * PANEL), dtype=array.dtype)
     padded[:, :columns] = array.reshape(rows, columns)
-    return padded.reshape(rows, -1, PANEL).transpose(1, 0, 2)
+    return np.asarray(padded.reshape(rows, -1, PANEL).transpose(1, 0, 2))
 
 
 def _unpack_panels(flat: Array, shape: tuple[int, ...]) -> Array:
     rows, columns = _matrix(shape)
-    return flat.reshape(-1, rows, PANEL).transpose(1, 0, 2).reshape(rows, -1)[:, :columns].reshape(shape)
+    matrix = flat.reshape(-1, rows, PANEL).transpose(1, 0, 2).reshape(rows, -1)
+    return np.asarray(matrix[:, :columns].reshape(shape))
 
 
 def _pad(array: Array) -> Array:
@@ -48,7 +49,12 @@ LAYOUTS = {
     row.name: row
     for row in (
         Layout("rows", lambda s: math.prod(s), lambda a: a, lambda f, s: f.reshape(s)),
-        Layout("pad8", lambda s: -(-math.prod(s) // PANEL) * PANEL, _pad, lambda f, s: f[: math.prod(s)].reshape(s)),
+        Layout(
+            "pad8",
+            lambda s: -(-math.prod(s) // PANEL) * PANEL,
+            _pad,
+            lambda f, s: f[: math.prod(s)].reshape(s),
+        ),
         Layout("panel8", lambda s: _matrix(s)[0] * -(-s[-1] // PANEL) * PANEL, _pack_panels, _unpack_panels),
     )
 }

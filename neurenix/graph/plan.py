@@ -46,9 +46,9 @@ class Operand:
 class Step:
     """One call of a kernel.
 
-    `inputs` and the epilogue's are names of buffers or parameters, and `shapes` what the kernel takes each of them for,
-    which is another shape than the buffer's own where a reshape lies between; `shape` is the output's. `sizes` are
-    its integer arguments in order; `scratch` is the buffer that it may scribble on.
+    `inputs` and the epilogue's are names of buffers or parameters, and `shapes` what the kernel takes each
+    of them for, which is another shape than the buffer's own where a reshape lies between; `shape` is the
+    output's. `sizes` are its integer arguments in order; `scratch` is the buffer that it may scribble on.
     """
 
     kernel: str

@@ -25,11 +25,15 @@ def save_graph(graph: Graph, path: Path) -> None:
     """Write a graph. The same graph gives the same bytes, wherever and whenever it is written."""
     names = list(graph.constants)
     with zipfile.ZipFile(path, "w") as archive:
-        _write(archive, "graph.json", json.dumps(_to_json(graph, names), allow_nan=False, sort_keys=True).encode())
+        _write(
+            archive,
+            "graph.json",
+            json.dumps(_to_json(graph, names), allow_nan=False, sort_keys=True).encode(),
+        )
         for i, name in enumerate(names):
             buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(graph.constants[name]).reshape(graph.values[name].shape),
-                                      allow_pickle=False)  # fmt: skip
+            array = graph.constants[name]
+            np.lib.format.write_array(buffer, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
             _write(archive, f"{i}.npy", buffer.getvalue())
 
 
@@ -113,5 +117,7 @@ def _from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # a fixed date: the bytes must not depend on the clock
+    info = zipfile.ZipInfo(
+        name, date_time=(1980, 1, 1, 0, 0, 0)
+    )  # a fixed date: the bytes must not depend on the clock
     archive.writestr(info, content)

@@ -19,7 +19,7 @@ def cross_entropy(logits: Tensor, target: Tensor | np.ndarray[Any, Any]) -> Tens
     rows, classes = logits.numpy().shape
     if labels.shape != (rows,) or labels.dtype.kind not in "iu":
         raise InputError(f"cross_entropy wants {rows} class indices, got {labels.dtype} of shape {list(labels.shape)}")
-    if rows and not (0 <= labels.min() and labels.max() < classes):
+    if rows and not (labels.min() >= 0 and labels.max() < classes):
         raise InputError(f"cross_entropy got the classes {labels.min()}..{labels.max()}, the logits have {classes}")
     picked = np.zeros((rows, classes), dtype=logits.dtype.numpy)
     picked[np.arange(rows), labels] = -1 / max(rows, 1)

@@ -50,6 +50,9 @@ class Sequential(Module):
 class Linear(Module):
     """y = x Wᵀ + b, with W of shape (out_features, in_features)."""
 
+    weight: Parameter
+    bias: Parameter | None
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
@@ -58,15 +61,22 @@ class Linear(Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        y = x @ self.weight.transpose(0, 1)
-        return y if self.bias is None else y + self.bias
+        y: Tensor = x @ self.weight.transpose(0, 1)
+        return y + self.bias if self.bias is not None else y
 
     def config(self) -> Mapping[str, Any]:
-        return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
+        return {
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "bias": self.bias is not None,
+        }
 
 
 class Conv2d(Module):
     """2-D cross-correlation of images (N, C, H, W) with a weight (out_channels, in_channels, KH, KW)."""
+
+    weight: Parameter
+    bias: Parameter | None
 
     def __init__(
         self,
@@ -98,6 +108,12 @@ class Conv2d(Module):
 
 class BatchNorm2d(Module):
     """Normalise each channel of (N, C, H, W): by the batch's statistics in training, the running ones after it."""
+
+    weight: Parameter
+    bias: Parameter
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()

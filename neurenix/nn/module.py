@@ -114,13 +114,15 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Self:
         """Copy arrays into the parameters and buffers of the same names.
 
-        Raises InputError when a shape differs, or, unless `strict` is off, when a name is missing or unknown; nothing is
-        changed then.
+        Raises InputError when a shape differs, or, unless `strict` is off, when a name is missing or
+        unknown; nothing is changed then.
         """
         own = dict((*self.named_parameters(), *self.named_buffers()))
         problems = [f"'{n}' is missing" for n in own if n not in state and strict]
         problems += [f"'{n}' is not in the model" for n in state if n not in own and strict]
-        arrays = {n: np.asarray(state[n].numpy() if isinstance(state[n], Tensor) else state[n]) for n in own if n in state}
+        arrays = {
+            n: np.asarray(state[n].numpy() if isinstance(state[n], Tensor) else state[n]) for n in own if n in state
+        }
         problems += [
             f"'{n}' has shape {list(a.shape)}, the model's is {list(own[n].shape)}"
             for n, a in arrays.items()

@@ -31,11 +31,16 @@ def _padded(x: Array, padding: tuple[int, int]) -> Array:
     return np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw))) if ph or pw else x
 
 
-def _taps(kernel: tuple[int, int], out: tuple[int, int], attrs: Attrs) -> list[tuple[int, int, slice, slice]]:
+def _taps(kernel: Sequence[int], out: Sequence[int], attrs: Attrs) -> list[tuple[int, int, slice, slice]]:
     """The kernel's positions, each with the rows and columns of the padded image that it touches."""
     (sh, sw), (dh, dw) = attrs["stride"], attrs["dilation"]
     return [
-        (i, j, slice(i * dh, i * dh + sh * (out[0] - 1) + 1, sh), slice(j * dw, j * dw + sw * (out[1] - 1) + 1, sw))
+        (
+            i,
+            j,
+            slice(i * dh, i * dh + sh * (out[0] - 1) + 1, sh),
+            slice(j * dw, j * dw + sw * (out[1] - 1) + 1, sw),
+        )
         for i in range(kernel[0])
         for j in range(kernel[1])
     ]
@@ -44,21 +49,21 @@ def _taps(kernel: tuple[int, int], out: tuple[int, int], attrs: Attrs) -> list[t
 def _conv2d_oracle(x: Array, w: Array, layout: str, **window: Any) -> Array:
     if layout == "NHWC":
         nchw = _conv2d_oracle(x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1), "NCHW", **window)
-        return nchw.transpose(0, 2, 3, 1)
-    out = shapes.conv2d([x.shape, w.shape], {**window, "layout": layout})
+        return np.moveaxis(nchw, 1, -1)
+    out = shapes.known(shapes.conv2d([x.shape, w.shape], {**window, "layout": layout}))
     result = np.zeros(out, dtype=x.dtype)
     xp = _padded(x, window["padding"])
-    for i, j, rows, cols in _taps(w.shape[2:], out[2:], window):  # type: ignore[arg-type]
+    for i, j, rows, cols in _taps(w.shape[2:], out[2:], window):
         result += np.einsum("nchw,oc->nohw", xp[:, :, rows, cols], w[:, :, i, j], optimize=True)
     return result
 
 
 def _im2col(x: Array, kernel_size: tuple[int, int], **window: Any) -> Array:
     n, c, h, w = x.shape
-    oh, ow = shapes.windows(h, w, kernel_size, window)
+    oh, ow = shapes.known(shapes.windows(h, w, kernel_size, window))
     xp = _padded(x, window["padding"]).transpose(1, 0, 2, 3)
     cols = np.empty((c, *kernel_size, n, oh, ow), dtype=x.dtype)
-    for i, j, rows, columns in _taps(kernel_size, (oh, ow), window):  # type: ignore[arg-type]
+    for i, j, rows, columns in _taps(kernel_size, (oh, ow), window):
         cols[:, i, j] = xp[:, :, rows, columns]
     return cols.reshape(c * kernel_size[0] * kernel_size[1], -1)
 
@@ -66,18 +71,19 @@ def _im2col(x: Array, kernel_size: tuple[int, int], **window: Any) -> Array:
 def _im2col_oracle(x: Array, kernel_size: tuple[int, int], stride: Any, padding: Any, dilation: Any) -> Array:
     xp = _padded(x, padding)
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel_size))
-    views = np.lib.stride_tricks.sliding_window_view(xp, reach, axis=(2, 3))  # type: ignore[call-overload]
+    views = np.lib.stride_tricks.sliding_window_view(xp, reach, axis=(2, 3))
     picked = views[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
-    return picked.transpose(1, 4, 5, 0, 2, 3).reshape(xp.shape[1] * kernel_size[0] * kernel_size[1], -1)
+    columns = picked.transpose(1, 4, 5, 0, 2, 3)
+    return np.asarray(columns.reshape(xp.shape[1] * kernel_size[0] * kernel_size[1], -1))
 
 
 def _col2im(cols: Array, shape: tuple[int, int, int, int], kernel_size: tuple[int, int], **window: Any) -> Array:
     n, c, h, w = shape
     ph, pw = window["padding"]
-    oh, ow = shapes.windows(h, w, kernel_size, window)
+    oh, ow = shapes.known(shapes.windows(h, w, kernel_size, window))
     image = np.zeros((c, n, h + 2 * ph, w + 2 * pw), dtype=cols.dtype)
-    parts = cols.reshape(c, *kernel_size, n, oh, ow)  # type: ignore[arg-type]
-    for i, j, rows, columns in _taps(kernel_size, (oh, ow), window):  # type: ignore[arg-type]
+    parts = cols.reshape(c, *kernel_size, n, oh, ow)
+    for i, j, rows, columns in _taps(kernel_size, (oh, ow), window):
         image[:, :, rows, columns] += parts[:, i, j]
     return np.ascontiguousarray(image[:, :, ph : ph + h, pw : pw + w].transpose(1, 0, 2, 3))
 
@@ -88,7 +94,7 @@ def _col2im_oracle(cols: Array, shape: Any, kernel_size: Any, **window: Any) -> 
     places = _im2col_oracle(index, kernel_size, **window).astype(np.int64)
     flat = np.zeros(int(np.prod(shape)) + 1, dtype=cols.dtype)
     np.add.at(flat, places.ravel(), cols.ravel())
-    return flat[1:].reshape(shape)
+    return np.asarray(flat[1:].reshape(shape))
 
 
 def _im2col_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
@@ -100,10 +106,10 @@ def _im2col_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
 def _conv2d(x: Array, w: Array, layout: str, **window: Any) -> Array:
     if layout == "NHWC":
         return _conv2d_oracle(x, w, layout, **window)
-    n, o, oh, ow = shapes.conv2d([x.shape, w.shape], {**window, "layout": layout})
-    cols = _im2col(x, w.shape[2:], **window)  # type: ignore[arg-type]
+    n, o, oh, ow = shapes.known(shapes.conv2d([x.shape, w.shape], {**window, "layout": layout}))
+    cols = _im2col(x, (w.shape[2], w.shape[3]), **window)
     flat = w.reshape(w.shape[0], -1) @ cols
-    return np.ascontiguousarray(flat.reshape(o, n, oh, ow).transpose(1, 0, 2, 3))  # type: ignore[arg-type]
+    return np.ascontiguousarray(flat.reshape(o, n, oh, ow).transpose(1, 0, 2, 3))
 
 
 def _conv2d_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from neurenix.dims import Shape, Size
 from neurenix.ops import shapes
-from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
+from neurenix.ops.op import REQUIRED, Attrs, Family, Kernel, Op
 
 
 def _permute_sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, Size]:
@@ -35,8 +34,3 @@ ROWS = (
        1, shapes.expand, lambda x, shape: np.broadcast_to(x, shape), attrs={"shape": REQUIRED},
        gradient=lambda g, y, inputs, attrs: (g.sum_to(inputs[0].shape),)),
 )  # fmt: skip
-
-
-def contiguous(x: Array) -> Array:
-    """Return x in row-major order, copied only when it is not."""
-    return np.ascontiguousarray(x).reshape(x.shape)

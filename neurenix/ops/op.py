@@ -47,11 +47,11 @@ REQUIRED = Required()
 class Kernel:
     """How the compiled plan calls a structured op's C function.
 
-    `source` is a file of kernels/c, included once for each epilogue. `sizes(shapes, out, attrs)` names the integer
-    arguments in the function's order. `packing` gives the weight layout that each input has when it is a
-    constant (`None`: it is passed as it is); `scratch(sizes)` is the number of float32 values of scratch memory that
-    one thread needs. Where `channels_last` is set, input 0 and the output are image tensors that the layout
-    pass turns to NHWC, and the attribute `layout` says so.
+    `source` is a file of kernels/c, included once for each epilogue. `sizes(shapes, out, attrs)` names the
+    integer arguments in the function's order. `packing` gives the weight layout that each input has when it
+    is a constant (`None`: it is passed as it is); `scratch(sizes)` is the number of float32 values of
+    scratch memory that one thread needs. Where `channels_last` is set, input 0 and the output are image
+    tensors that the layout pass turns to NHWC, and the attribute `layout` says so.
     """
 
     source: str
@@ -66,12 +66,12 @@ class Kernel:
 class Op:
     """One operator.
 
-    `shape(shapes, attrs)` is the shape rule. `oracle(*arrays, **attrs)` is an independent NumPy definition, correct in
-    any float precision: tests and golden values come from it. `compute` is the eager implementation where the
-    oracle would be too slow to train with. `gradient(g, y, inputs, attrs)` returns the gradient for each input (or
-    None), written with the inputs' own operators, so that it can be traced and differentiated again; an
-    elementwise op leaves it out and has the derivative of its `expr`. `domain` bounds each input in tests;
-    `tolerance` is the accepted relative error of a float32 kernel.
+    `shape(shapes, attrs)` is the shape rule. `oracle(*arrays, **attrs)` is an independent NumPy definition,
+    correct in any float precision: tests and golden values come from it. `compute` is the eager
+    implementation where the oracle would be too slow to train with. `gradient(g, y, inputs, attrs)` returns
+    the gradient for each input (or None), written with the inputs' own operators, so that it can be traced
+    and differentiated again; an elementwise op leaves it out and has the derivative of its `expr`. `domain`
+    bounds each input in tests; `tolerance` is the accepted relative error of a float32 kernel.
     """
 
     name: str

@@ -10,7 +10,6 @@ from neurenix import expr as ex
 from neurenix.ops import shapes
 from neurenix.ops.op import Array, Attrs, Family, Op
 
-
 _EQUAL = ex.where(ex.call("eq", ex.operand(0), ex.operand(1)), 1, 0)
 
 

@@ -21,6 +21,12 @@ def axis_of(axis: int, rank: int) -> int:
     return axis % rank if rank else 0
 
 
+def known(shape: Shape) -> tuple[int, ...]:
+    """Return a shape that is known to be concrete, as an array's always is."""
+    assert all(isinstance(s, int) for s in shape), f"{show(shape)} is symbolic"
+    return tuple(int(s) for s in shape if isinstance(s, int))
+
+
 def same(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
     return shapes[0]
 

@@ -26,14 +26,15 @@ def _lowest(x: Array, padding: tuple[int, int]) -> Array:
 
 
 def _slices(x: Array, attrs: Attrs) -> list[tuple[slice, slice]]:
-    out = shapes.pool2d([x.shape], attrs)
-    return [(rows, cols) for _, _, rows, cols in _taps(attrs["kernel_size"], out[2:], attrs)]  # type: ignore[arg-type]
+    out = shapes.known(shapes.pool2d([x.shape], attrs))
+    return [(rows, cols) for _, _, rows, cols in _taps(attrs["kernel_size"], out[2:], attrs)]
 
 
 def _max_pool2d(x: Array, **attrs: Any) -> Array:
     if attrs["layout"] == "NHWC":
-        return _max_pool2d(x.transpose(0, 3, 1, 2), **{**attrs, "layout": "NCHW"}).transpose(0, 2, 3, 1)
-    xp, result = _lowest(x, attrs["padding"]), None
+        return np.moveaxis(_max_pool2d(x.transpose(0, 3, 1, 2), **{**attrs, "layout": "NCHW"}), 1, -1)
+    xp = _lowest(x, attrs["padding"])
+    result: Array | None = None
     for rows, cols in _slices(x, attrs):
         part = xp[:, :, rows, cols]
         result = part.copy() if result is None else np.maximum(result, part, out=result)
@@ -44,9 +45,9 @@ def _max_pool2d(x: Array, **attrs: Any) -> Array:
 def _max_pool2d_oracle(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any, layout: str) -> Array:
     if layout == "NHWC":
         nchw = _max_pool2d_oracle(x.transpose(0, 3, 1, 2), kernel_size, stride, padding, dilation, "NCHW")
-        return nchw.transpose(0, 2, 3, 1)
+        return np.moveaxis(nchw, 1, -1)
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel_size))
-    views = np.lib.stride_tricks.sliding_window_view(_lowest(x, padding), reach, axis=(2, 3))  # type: ignore[call-overload]
+    views = np.lib.stride_tricks.sliding_window_view(_lowest(x, padding), reach, axis=(2, 3))
     return np.asarray(views[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]].max(axis=(4, 5)))
 
 

@@ -18,8 +18,9 @@ Array = np.ndarray[Any, Any]
 def read_inputs(plan: Plan, inputs: Any) -> tuple[dict[str, Array], dict[str, int]]:
     """Return the inputs as contiguous arrays by name, and the dims that their shapes give.
 
-    A model with one input also takes the bare array. Python lists and other float types become the declared dtype; an
-    integer never stands in for a float array of another width silently. Raises InputError or DimensionError.
+    A model with one input also takes the bare array. Python lists and other float types become the declared
+    dtype; an integer never stands in for a float array of another width silently. Raises InputError or
+    DimensionError.
     """
     if not isinstance(inputs, Mapping):
         if len(plan.inputs) != 1:
@@ -66,7 +67,8 @@ def _read(buffer: Buffer, data: Any, dims: dict[str, int]) -> Array:
         convertible = not isinstance(data, np.ndarray) or array.dtype.kind == buffer.dtype.numpy.kind == "f"
         if not convertible or array.dtype.kind not in "fiub":
             raise InputError(
-                f"input '{buffer.name}' must be {buffer.dtype}, got {array.dtype}: convert it with .astype('{buffer.dtype}')"
+                f"input '{buffer.name}' must be {buffer.dtype}, got {array.dtype}: "
+                f"convert it with .astype('{buffer.dtype}')"
             )
         array = array.astype(buffer.dtype.numpy)
     # A missing first axis is a batch of one.
@@ -76,7 +78,11 @@ def _read(buffer: Buffer, data: Any, dims: dict[str, int]) -> Array:
         raise InputError(_mismatch(buffer, array.shape))
     for size, got in zip(buffer.shape, array.shape):
         names = symbols(size)
-        if isinstance(size, Dim) and size == Dim.symbol(next(iter(names))) and dims.setdefault(next(iter(names)), got) != got:
+        if (
+            isinstance(size, Dim)
+            and size == Dim.symbol(next(iter(names)))
+            and dims.setdefault(next(iter(names)), got) != got
+        ):
             raise InputError(f"input '{buffer.name}' has {size} = {got}, another axis has {dims[str(size)]}")
         if isinstance(size, int) and size != got:
             raise InputError(_mismatch(buffer, array.shape))

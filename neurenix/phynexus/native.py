@@ -29,8 +29,16 @@ class NativeEngine:
         except (OSError, AttributeError) as error:
             raise BundleError(f"{library.name} is no library that this system can load: {error}") from error
         if found != abi:
-            raise BundleError(f"{library.name} belongs to another build (plan {found}, not {abi}): build the bundle again")
-        self._run.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int] * len(plan.dims)]
+            raise BundleError(
+                f"{library.name} belongs to another build (plan {found}, not {abi}): build the bundle again"
+            )
+        self._run.argtypes = [
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            *[ctypes.c_int] * len(plan.dims),
+        ]
         self._run.restype = ctypes.c_int
         self._plan = plan
         self._weights = _aligned(len(weights))

@@ -1,4 +1,4 @@
-"""The reference backend: runs a Graph with the op table's NumPy oracles. Slow, plain, and what the others are held to."""
+"""The reference backend: runs a Graph with the op table's NumPy oracles; what all others are held to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from neurenix.graph.packing import unpack
 from neurenix.graph.plan import Plan, Step
 
 
-def run_graph(graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int], precision: str = "float32") -> dict[str, Array]:
+def run_graph(
+    graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int], precision: str = "float32"
+) -> dict[str, Array]:
     """Return the outputs for the given inputs, computed with floats of the given precision."""
 
     def cast(array: Array) -> Array:
@@ -32,7 +34,9 @@ def run_graph(graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int],
     return {name: values[name] for name in graph.outputs}
 
 
-def run_plan(plan: Plan, tensors: Mapping[str, Array], feeds: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
+def run_plan(
+    plan: Plan, tensors: Mapping[str, Array], feeds: Mapping[str, Array], dims: Mapping[str, int]
+) -> dict[str, Array]:
     """Execute a compiled plan step by step with NumPy: what the C does, without any C. `tensors` are unpacked."""
     values: dict[str, Array] = {**tensors, **feeds}
     for step in plan.steps:
@@ -46,7 +50,8 @@ def unpack_tensors(plan: Plan, weights: bytes) -> dict[str, Array]:
     """Return the parameters of a weights file by name, in their own shapes."""
     view = memoryview(weights)
     return {
-        t.name: unpack(view[t.offset : t.offset + t.size], t.dtype.numpy, t.layout, t.shape) for t in plan.tensors.values()
+        t.name: unpack(view[t.offset : t.offset + t.size], t.dtype.numpy, t.layout, t.shape)
+        for t in plan.tensors.values()
     }
 
 

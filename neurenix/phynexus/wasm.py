@@ -32,7 +32,8 @@ class WasmEngine:
         linker = wasmtime.Linker(store.engine)
         linker.define(store, "env", "memory", self._memory)
         try:
-            exports = linker.instantiate(store, wasmtime.Module(store.engine, module)).exports(store)
+            # Typed Any: an export may be any kind of thing, and a bundle's two are functions by its format.
+            exports: Any = linker.instantiate(store, wasmtime.Module(store.engine, module)).exports(store)
             self._run, found = exports["nx_run"], exports["nx_abi"](store) & 0xFFFFFFFF
         except (wasmtime.WasmtimeError, KeyError) as error:
             raise BundleError(f"the WebAssembly of '{plan.name}' cannot be instantiated: {error}") from error

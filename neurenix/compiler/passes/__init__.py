@@ -15,9 +15,17 @@ from neurenix.graph.graph import Graph, check
 Pass = Callable[[Graph], Graph]
 
 # What every graph needs before it can be scheduled, and what only makes it better.
-REQUIRED: tuple[Pass, ...] = (fold_constants, lower_axes, fuse_elementwise, channels_last, fold_constants, tidy)
+REQUIRED: tuple[Pass, ...] = (
+    fold_constants,
+    lower_axes,
+    fuse_elementwise,
+    channels_last,
+    fold_constants,
+    tidy,
+)
 OPTIMISED: tuple[Pass, ...] = (
-    fold_constants, lower_axes, tidy, fold_affine, fuse_elementwise, fuse_epilogues, channels_last, fold_constants, tidy,
+    fold_constants, lower_axes, tidy, fold_affine, fuse_elementwise, fuse_epilogues,
+    channels_last, fold_constants, tidy,
 )  # fmt: skip
 
 

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from neurenix.compiler.matching import Rewriter, alive, channel_axis, per_channel
-from neurenix.graph.graph import Graph, Node
+from neurenix.graph.graph import Array, Graph, Node
 
 
 def fold_affine(graph: Graph) -> Graph:
@@ -74,7 +72,7 @@ def _folded(node: Node, rewriter: Rewriter) -> list[Node] | None:
     ]
 
 
-def _constant_operand(node: Node, rewriter: Rewriter) -> tuple[str, np.ndarray, bool] | None:  # type: ignore[type-arg]
+def _constant_operand(node: Node, rewriter: Rewriter) -> tuple[str, Array, bool] | None:
     """Read `y op constant` as (y, amount, multiplies), where the constant has one value for each channel."""
     if node.op not in ("add", "sub", "mul", "div") or node.epilogue:
         return None
@@ -106,7 +104,7 @@ def _contraction(name: str, rewriter: Rewriter) -> Node | None:
     return node if node is not None and node.op in ("conv2d", "matmul") else None
 
 
-def _scale_weights(node: Node, before: Node, amount: np.ndarray, rewriter: Rewriter) -> list[Node]:  # type: ignore[type-arg]
+def _scale_weights(node: Node, before: Node, amount: Array, rewriter: Rewriter) -> list[Node]:
     name = before.inputs[1]
     weight = rewriter.constants[name]
     by_channel = amount.reshape(-1, 1, 1, 1) if before.op == "conv2d" else amount.reshape(-1)

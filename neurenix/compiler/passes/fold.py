@@ -8,7 +8,7 @@ from neurenix import expr as ex
 from neurenix import ops
 from neurenix.compiler.matching import Rewriter
 from neurenix.dims import product
-from neurenix.graph.graph import Graph, Node
+from neurenix.graph.graph import Array, Graph, Node
 
 # Folding an expansion of a few bytes into gigabytes helps nobody.
 LARGEST = 1 << 26  # elements
@@ -28,7 +28,7 @@ def fold_constants(graph: Graph) -> Graph:
     return rewriter.finish(kept)
 
 
-def _evaluate(node: Node, rewriter: Rewriter) -> np.ndarray:  # type: ignore[type-arg]
+def _evaluate(node: Node, rewriter: Rewriter) -> Array:
     arrays = [rewriter.constants[name] for name in node.reads]
     result = ops.get(node.op).evaluate(arrays[: len(node.inputs)], node.attrs)
     if node.epilogue:

@@ -8,7 +8,14 @@ import numpy as np
 
 from neurenix import expr as ex
 from neurenix import ops
-from neurenix.compiler.matching import Rewriter, alive, channel_axis, has_epilogue, is_elementwise, per_channel
+from neurenix.compiler.matching import (
+    Rewriter,
+    alive,
+    channel_axis,
+    has_epilogue,
+    is_elementwise,
+    per_channel,
+)
 from neurenix.graph.graph import Epilogue, Graph, Node
 
 # More operands than this need more registers for pointers than a kernel has.
@@ -80,7 +87,8 @@ def _host(node: Node, rewriter: Rewriter) -> Node | None:
         out = rewriter.shape(node.output)
         axis = channel_axis(host)
         others = [rewriter.shape(i) for i in node.inputs if i != name]
-        # A matrix product whose weights are not constant has rows in both operands; its channels are columns too.
+        # A matrix product whose weights are not constant has rows in both operands; its channels are columns
+        # too.
         if rewriter.shape(name) == out and all(s == out or per_channel(s, out, axis) for s in others):
             return host
     return None
@@ -90,6 +98,4 @@ def _attached(host: Node, node: Node) -> Node:
     others = tuple(i for i in node.inputs if i != host.output)
     order = [ex.operand(0 if i == host.output else others.index(i) + 1) for i in node.inputs]
     expression = ex.substitute(node.attrs["expr"], order)
-    return replace(
-        host, output=node.output, epilogue=Epilogue(expression, others), label=f"{host.label}_{node.label}"
-    )
+    return replace(host, output=node.output, epilogue=Epilogue(expression, others), label=f"{host.label}_{node.label}")

@@ -1,7 +1,8 @@
 """Turns image tensors to channels-last inside the model; the borders keep the author's layout.
 
 Every op whose kernel wants NHWC gets a permutation before and one behind it. Permutations then sink through
-elementwise maps, meet their opposites and vanish, and one before a flatten moves into the weights that read it.
+elementwise maps, meet their opposites and vanish, and one before a flatten moves into the weights that read
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from neurenix.compiler.matching import Rewriter
 from neurenix.compiler.passes.tidy import tidy
 from neurenix.dims import Shape, product
 from neurenix.errors import UnsupportedError
-from neurenix.graph.graph import Epilogue, Graph, Node
+from neurenix.graph.graph import Array, Epilogue, Graph, Node
 
 TO_LAST = (0, 2, 3, 1)  # NCHW to NHWC
 TO_FIRST = (0, 3, 1, 2)
@@ -111,7 +112,7 @@ def _multiplies(user: Node, name: str, rewriter: Rewriter) -> bool:
     )  # fmt: skip
 
 
-def _rows_to_last(weight: np.ndarray, image: Shape) -> np.ndarray:  # type: ignore[type-arg]
+def _rows_to_last(weight: Array, image: Shape) -> Array:
     _, c, h, w = image
     assert isinstance(c, int) and isinstance(h, int) and isinstance(w, int)
-    return weight.reshape(c, h, w, -1).transpose(1, 2, 0, 3).reshape(weight.shape)
+    return np.asarray(weight.reshape(c, h, w, -1).transpose(1, 2, 0, 3).reshape(weight.shape))

@@ -3,7 +3,8 @@
 import { NeurenixError } from './errors.js';
 import { describe, product, show } from './tensor.js';
 
-/** @import { Dim, Size, TensorInfo } from './types.js' */
+/** @import { Dims, Given } from './internal.js' */
+/** @import { Dim, Size } from './types.js' */
 
 /** The operators of size expressions. */
 export const OPERATORS = {
@@ -17,7 +18,7 @@ export const OPERATORS = {
 /**
  * A size under `dims`; NaN when it depends on a dim that is not there.
  * @param {Size} size
- * @param {ReadonlyMap<string, number>} dims
+ * @param {Dims} dims
  * @returns {number}
  */
 export function evaluate(size, dims) {
@@ -30,20 +31,11 @@ export function evaluate(size, dims) {
 /**
  * The shape that `shape` stands for under `dims`.
  * @param {readonly Size[]} shape
- * @param {ReadonlyMap<string, number>} dims
+ * @param {Dims} dims
  */
 export function evaluateShape(shape, dims) {
   return shape.map((size) => evaluate(size, dims));
 }
-
-/**
- * One input of a call: its shape when it says one, its number of values, and its name and expected shape.
- * @typedef {object} Given
- * @property {TensorInfo} info
- * @property {readonly number[] | null} shape
- * @property {number} length
- * @property {unknown} value as it was given, for errors
- */
 
 /**
  * Find every dim's size from a call's inputs, and check every shape against it.
@@ -59,10 +51,12 @@ export function bindDims(given, declared) {
   for (const { name, min, max } of declared) {
     const size = dims.get(name);
     if (size === undefined) {
-      throw new NeurenixError('bad_input', `No input says what the dim '${name}' is. Pass model.createTensor(shape, data).`);
+      throw new NeurenixError('bad_input',
+        `No input says what the dim '${name}' is. Pass model.createTensor(shape, data).`);
     }
     if (size < min || size > max) {
-      throw new NeurenixError('bad_dims', `The dim '${name}' is ${size}; the model was exported for ${min} to ${max}.`);
+      throw new NeurenixError('bad_dims',
+        `The dim '${name}' is ${size}; the model was exported for ${min} to ${max}.`);
     }
   }
   for (const input of given) checkShape(input, dims);
@@ -95,7 +89,7 @@ function bindLength(input, dims) {
     throw mismatch(input, ' A flat array leaves more than one size open: pass model.createTensor(shape, data).');
   }
   const rest = product(evaluateShape(shape.filter((other) => other !== size), dims));
-  const count = input.length / rest;
+  const count = input.data.length / rest;
   if (!Number.isInteger(count) || count < 1) {
     throw mismatch(input, ` Its length must be a multiple of ${rest}, and not 0.`);
   }
@@ -110,7 +104,7 @@ function checkShape(input, dims) {
   const expected = evaluateShape(input.info.shape, dims);
   const same = !input.shape || expected.join() === input.shape.join();
   if (!same) throw mismatch(input);
-  if (product(expected) !== input.length) throw mismatch(input, ` Its length must be ${product(expected)}.`);
+  if (product(expected) !== input.data.length) throw mismatch(input, ` Its length must be ${product(expected)}.`);
 }
 
 /**

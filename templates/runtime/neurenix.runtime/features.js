@@ -2,7 +2,7 @@
 
 import { NeurenixError } from './errors.js';
 
-/** @import { Manifest } from './manifest.js' */
+/** @import { Variant } from './internal.js' */
 
 const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 const V128 = 0x7b;
@@ -34,7 +34,7 @@ export function supports(variant) {
 
 /**
  * The first variant, in the manifest's order, that runs here.
- * @param {Manifest['variants']} variants
+ * @param {readonly Variant[]} variants
  */
 export function chooseVariant(variants) {
   if (typeof WebAssembly === 'undefined') {
@@ -43,7 +43,8 @@ export function chooseVariant(variants) {
   const found = variants.find(({ name }) => supports(name));
   if (found) return found;
   const names = variants.map(({ name }) => name).join(', ');
-  throw new NeurenixError('unsupported', `This browser runs none of the model's variants (${names}). Export it with the scalar variant.`);
+  throw new NeurenixError('unsupported',
+    `This browser runs none of the model's variants (${names}). Export it with the scalar variant.`);
 }
 
 /** Whether the page may compile WebAssembly at all: a content security policy can forbid it. */

@@ -4,25 +4,15 @@ import { abortError, NeurenixError, throwIfAborted } from './errors.js';
 import { sha256 } from './integrity.js';
 import { abortable } from './queue.js';
 
-/** @import { File } from './manifest.js' */
-/** @import { Fetch } from './types.js' */
+/** @import { BundleFile, Source } from './internal.js' */
 
 /** How long a server may send nothing before it is given up. */
 export const STALL_MS = 30_000;
 
 /**
- * Where the files lie, and how to get them.
- * @typedef {object} Source
- * @property {URL} folder
- * @property {Fetch} fetch
- * @property {AbortSignal} [signal]
- * @property {(file: string, loaded: number) => void} [onBytes]
- */
-
-/**
  * One file, verified, in `target` or in an array of its own.
  * A wrong file is asked for once more past the HTTP cache: a stale copy of an earlier export may lie there.
- * @param {File} file
+ * @param {BundleFile} file
  * @param {Source} source
  * @param {Uint8Array<ArrayBuffer>} [target]
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
@@ -37,7 +27,7 @@ export async function fetchVerified(file, source, target = bytesFor(file)) {
 }
 
 /**
- * @param {File} file
+ * @param {BundleFile} file
  * @param {Source} source
  * @param {Uint8Array<ArrayBuffer>} target
  * @param {RequestCache} cache
@@ -66,12 +56,13 @@ async function attempt(file, source, target, cache) {
     `${body.url} ${problem}: it is damaged, or of another export. Upload the whole folder again.`);
 }
 
-/** @param {File} file */
+/** @param {BundleFile} file */
 function bytesFor({ name, size }) {
   try {
     return new Uint8Array(size);
   } catch (cause) {
-    throw new NeurenixError('out_of_memory', `${name} needs ${size} bytes, which this browser does not give.`, { cause });
+    throw new NeurenixError('out_of_memory',
+      `${name} needs ${size} bytes, which this browser does not give.`, { cause });
   }
 }
 
@@ -133,9 +124,11 @@ class Download {
     this.isHtml = /^text\/html\b/i.test(headers.get('content-type') ?? '');
     if (ok) return;
     if (status === 404 || status === 410) {
-      throw new NeurenixError('missing_file', `${this.url} is not there (HTTP ${status}). Upload the whole folder.`);
+      throw new NeurenixError('missing_file',
+        `${this.url} is not there (HTTP ${status}). Upload the whole folder.`);
     }
-    throw new NeurenixError('fetch_failed', `${this.url} answered with HTTP ${status}. Try again, or look at the server.`);
+    throw new NeurenixError('fetch_failed',
+      `${this.url} answered with HTTP ${status}. Try again, or look at the server.`);
   }
 
   /**
@@ -167,7 +160,10 @@ class Download {
  */
 async function readLocal(url) {
   const fs = globalThis.process?.getBuiltinModule?.('node:fs/promises');
-  if (!fs) throw new NeurenixError('unsupported', `${url}: files cannot be fetched here. Serve the folder, or pass options.fetch.`);
+  if (!fs) {
+    throw new NeurenixError('unsupported',
+      `${url}: files cannot be fetched here. Serve the folder, or pass options.fetch.`);
+  }
   try {
     return new Response(await fs.readFile(new URL(url)));
   } catch (cause) {

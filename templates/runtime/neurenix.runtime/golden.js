@@ -5,8 +5,7 @@ import { evaluateShape } from './dims.js';
 import { product } from './tensor.js';
 
 /** @import { Field } from './field.js' */
-/** @import { Call } from './inputs.js' */
-/** @import { Golden, Port } from './manifest.js' */
+/** @import { Call, Golden, Port } from './internal.js' */
 /** @import { Tensor, TypedArray } from './types.js' */
 
 /**

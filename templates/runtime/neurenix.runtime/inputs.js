@@ -5,15 +5,8 @@ import { bindDims } from './dims.js';
 import { didYouMean, NeurenixError, quoted } from './errors.js';
 import { describe, isTensor, nestedShape } from './tensor.js';
 
-/** @import { Manifest } from './manifest.js' */
+/** @import { Call, Given, Manifest } from './internal.js' */
 /** @import { TensorInfo, TypedArray } from './types.js' */
-
-/**
- * A call ready to run: its arrays are copies, its sizes fit.
- * @typedef {object} Call
- * @property {Map<string, number>} dims
- * @property {TypedArray[]} arrays
- */
 
 /**
  * @param {unknown} inputs
@@ -36,7 +29,8 @@ function byName(inputs, names) {
   const bare = typeof inputs !== 'object' || inputs === null || Array.isArray(inputs) || ArrayBuffer.isView(inputs) || isTensor(inputs);
   if (bare) {
     if (names.length === 1 && inputs !== undefined && inputs !== null) return { [names[0]]: inputs };
-    throw new NeurenixError('bad_input', `forward() expects an object with the inputs ${quoted(names)}, but got ${describe(inputs)}.`);
+    throw new NeurenixError('bad_input',
+      `forward() expects an object with the inputs ${quoted(names)}, but got ${describe(inputs)}.`);
   }
   const extra = Object.keys(inputs).find((name) => !names.includes(name));
   if (extra !== undefined) {
@@ -45,7 +39,8 @@ function byName(inputs, names) {
   const values = /** @type {Record<string, unknown>} */ (inputs);
   const missing = names.filter((name) => !Object.hasOwn(values, name) || values[name] === undefined || values[name] === null);
   if (missing.length) {
-    throw new NeurenixError('bad_input', `No value was given for ${quoted(missing)}. The model's inputs are ${quoted(names)}.`);
+    throw new NeurenixError('bad_input',
+      `No value was given for ${quoted(missing)}. The model's inputs are ${quoted(names)}.`);
   }
   return values;
 }
@@ -54,6 +49,7 @@ function byName(inputs, names) {
  * One value, copied, so that the caller may reuse its array at once.
  * @param {TensorInfo} info
  * @param {unknown} value
+ * @returns {Given}
  */
 function read(info, value) {
   const values = isTensor(value) ? value.data : value;
@@ -61,18 +57,20 @@ function read(info, value) {
     const array = /** @type {TypedArray} */ (values);
     const { name } = ARRAYS[info.dtype];
     if (arrayName(array) !== name) {
-      throw new NeurenixError('bad_input', `Input '${info.name}' expects ${info.dtype}, but got ${describe(value)}. Convert it: ${name}.from(data).`);
+      throw new NeurenixError('bad_input',
+        `Input '${info.name}' expects ${info.dtype}, but got ${describe(value)}. Convert it: ${name}.from(data).`);
     }
-    return { info, value, data: copy(array), length: array.length, shape: isTensor(value) ? value.shape : null };
+    return { info, value, data: copy(array), shape: isTensor(value) ? value.shape : null };
   }
   const shape = nestedShape(values);
   if (!shape || (typeof values === 'object' && !Array.isArray(values))) {
-    throw new NeurenixError('bad_input', `Input '${info.name}' expects a typed array, a Tensor or nested arrays, but got ${describe(value)}.`);
+    throw new NeurenixError('bad_input',
+      `Input '${info.name}' expects a typed array, a Tensor or nested arrays, but got ${describe(value)}.`);
   }
   const flat = Array.isArray(values) ? values.flat(Infinity) : [values];
   const data = fromValues(flat, info.dtype, `Input '${info.name}'`);
   // An array without inner arrays, and a single number, are flat data like a typed array.
-  return { info, value, data, length: data.length, shape: shape.length > 1 ? shape : null };
+  return { info, value, data, shape: shape.length > 1 ? shape : null };
 }
 
 /**

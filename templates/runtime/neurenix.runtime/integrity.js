@@ -56,9 +56,10 @@ const words = new Int32Array(64);
 function compress(state, input, at) {
   for (let i = 0; i < 16; i++) words[i] = input.getInt32(at + i * 4);
   for (let i = 16; i < 64; i++) {
-    const [a, b] = [words[i - 15], words[i - 2]];
-    const low = rotate(a, 7) ^ rotate(a, 18) ^ (a >>> 3);
-    const high = rotate(b, 17) ^ rotate(b, 19) ^ (b >>> 10);
+    const early = words[i - 15];
+    const late = words[i - 2];
+    const low = rotate(early, 7) ^ rotate(early, 18) ^ (early >>> 3);
+    const high = rotate(late, 17) ^ rotate(late, 19) ^ (late >>> 10);
     words[i] = words[i - 16] + low + words[i - 7] + high;
   }
   let [a, b, c, d, e, f, g, h] = state;
@@ -66,7 +67,8 @@ function compress(state, input, at) {
     const mixed = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
     const first = (h + mixed + ((e & f) ^ (~e & g)) + CUBES[i] + words[i]) | 0;
     const second = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-    [h, g, f, e, d, c, b, a] = [g, f, e, (d + first) | 0, c, b, a, (first + second) | 0];
+    h = g; g = f; f = e; e = (d + first) | 0;
+    d = c; c = b; b = a; a = (first + second) | 0;
   }
   [a, b, c, d, e, f, g, h].forEach((word, i) => { state[i] += word; });
 }

@@ -7,7 +7,7 @@ import { checkEntry, parseManifest } from './manifest.js';
 import { Model } from './model.js';
 import { WasmBackend } from './wasm.js';
 
-/** @import { File, Manifest } from './manifest.js' */
+/** @import { BundleFile, Manifest } from './internal.js' */
 /** @import { Entry, LoadOptions } from './types.js' */
 
 const DEVICES = ['auto', 'webgpu', 'wasm'];
@@ -34,7 +34,7 @@ export async function load(entry, path, options = {}) {
   try {
     const { file, size, sha256 } = entry.manifest;
     const manifest = parseManifest(await fetchVerified({ name: file, size, sha256 }, source), file);
-    settle(manifest, options);
+    acceptLimits(manifest, options);
     const variant = chooseVariant(manifest.variants);
     const onBytes = reportTo(options.onProgress, [variant.file, ...manifest.weights]);
     const backend = await WasmBackend.load(manifest, variant, { ...source, onBytes });
@@ -49,13 +49,16 @@ export async function load(entry, path, options = {}) {
 /** @param {LoadOptions} options */
 function checkOptions({ device = 'auto', threads = 1 }) {
   if (!DEVICES.includes(device)) {
-    throw new NeurenixError('bad_input', `options.device is '${device}'. ${didYouMean(String(device), DEVICES)}`);
+    throw new NeurenixError('bad_input',
+      `options.device is '${device}'. ${didYouMean(String(device), DEVICES)}`);
   }
   if (device === 'webgpu') {
-    throw new NeurenixError('unsupported', "WebGPU arrives in a later version. Use device: 'auto', which takes WebAssembly.");
+    throw new NeurenixError('unsupported',
+      "WebGPU arrives in a later version. Use device: 'auto', which takes WebAssembly.");
   }
   if (!Number.isInteger(threads) || threads < 1) {
-    throw new NeurenixError('bad_input', `options.threads is ${threads}; it must be a whole number of at least 1.`);
+    throw new NeurenixError('bad_input',
+      `options.threads is ${threads}; it must be a whole number of at least 1.`);
   }
 }
 
@@ -66,9 +69,10 @@ let noticed = false;
  * @param {Manifest} manifest
  * @param {LoadOptions} options
  */
-function settle({ name, device: preferred, wantsThreads }, { device = 'auto', threads, strict = false }) {
+function acceptLimits({ name, device: preferred, wantsThreads }, { device = 'auto', threads, strict = false }) {
   if (strict && device === 'auto' && preferred === 'webgpu') {
-    throw new NeurenixError('unsupported', `'${name}' asks for WebGPU, which arrives in a later version. Load it without strict.`);
+    throw new NeurenixError('unsupported',
+      `'${name}' asks for WebGPU, which arrives in a later version. Load it without strict.`);
   }
   if (threads === undefined ? !wantsThreads : threads === 1) return;
   const reason = `'${name}' asks for threads, and runs on one: this version has no more.`;
@@ -88,7 +92,8 @@ function resolveFolder(url, path) {
   try {
     folder = new URL(path, page);
   } catch (cause) {
-    throw new NeurenixError('bad_input', `'${path}' is no address of a folder. Outside of a page it must be absolute.`, { cause });
+    throw new NeurenixError('bad_input',
+      `'${path}' is no address of a folder. Outside of a page it must be absolute.`, { cause });
   }
   if (!folder.pathname.endsWith('/')) folder.pathname += '/';
   return folder;
@@ -96,7 +101,7 @@ function resolveFolder(url, path) {
 
 /**
  * @param {LoadOptions['onProgress']} onProgress
- * @param {readonly File[]} files
+ * @param {readonly BundleFile[]} files
  */
 function reportTo(onProgress, files) {
   if (!onProgress) return undefined;

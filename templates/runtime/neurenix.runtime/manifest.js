@@ -6,7 +6,8 @@ import { NeurenixError } from './errors.js';
 import { Field } from './field.js';
 import { product } from './tensor.js';
 
-/** @import { Dim, Entry, Layer, Size, TensorInfo } from './types.js' */
+/** @import { BundleFile, Golden, Manifest } from './internal.js' */
+/** @import { Dim, Entry, Layer, Size } from './types.js' */
 
 /** The only bundle format that this runtime reads. */
 export const FORMAT = 1;
@@ -15,34 +16,6 @@ export const PAGE = 65536;
 const MAX_MANIFEST = 16 * 2 ** 20; // which bounds every list inside as well
 const MAX_PAGES = 65536;
 const MAX_DEPTH = 32;
-
-/**
- * @typedef {{ name: string, size: number, sha256: string }} File
- * @typedef {TensorInfo & { offset: number }} Port
- * @typedef {object} Golden
- * @property {readonly [string, number][]} dims
- * @property {Field} inputs
- * @property {Field} outputs
- * @property {number} tolerance
- */
-
-/**
- * What the runtime uses of NAME.json.
- * @typedef {object} Manifest
- * @property {string} name
- * @property {number} abi
- * @property {string} device
- * @property {readonly Port[]} inputs
- * @property {readonly Port[]} outputs
- * @property {readonly Dim[]} dims
- * @property {readonly string[] | null} labels
- * @property {readonly Layer[]} layers
- * @property {{ base: number, weights: number, arena: number, pages: number }} memory
- * @property {boolean} wantsThreads
- * @property {readonly File[]} weights
- * @property {readonly { name: string, file: File }[]} variants
- * @property {readonly Golden[]} golden
- */
 
 /**
  * Refuse what NAME.js says before anything is fetched.
@@ -151,7 +124,7 @@ function checkMemory({ memory, weights, inputs, outputs, dims }, root) {
 
 /** @param {Field} dim */
 function readDim(dim) {
-  const min = dim.get('min').integer(1);
+  const min = dim.get('min').integer();
   return { name: dim.get('name').text(), min, max: dim.get('max').integer(min) };
 }
 
@@ -210,7 +183,7 @@ function readGolden(golden, dims) {
  * A file of the bundle. Its name is joined to the bundle's address, so it may not lead anywhere else.
  * @param {Field} field
  * @param {Field} files
- * @returns {File}
+ * @returns {BundleFile}
  */
 function readFile(field, files) {
   const name = field.text();

@@ -8,8 +8,7 @@ import { bindInputs } from './inputs.js';
 import { Queue } from './queue.js';
 import { product, Tensor } from './tensor.js';
 
-/** @import { Call } from './inputs.js' */
-/** @import { Manifest, Port } from './manifest.js' */
+/** @import { Call, Manifest, Port } from './internal.js' */
 /** @import { ArrayTypes, DType, ForwardOptions, Model as PublicModel, Nested, TensorInfo } from './types.js' */
 /** @import { WasmBackend } from './wasm.js' */
 

@@ -19,14 +19,17 @@ export class Tensor {
   constructor(shape, data, dtype) {
     const found = dtype ?? dtypeOf(data) ?? (Array.isArray(data) ? 'float32' : undefined);
     if (!found || (!Array.isArray(data) && arrayName(data) !== allocate(found, 0)[Symbol.toStringTag])) {
-      throw new NeurenixError('bad_input', `A tensor's data must be a typed array or an array of numbers, not ${describe(data)}.`);
+      throw new NeurenixError('bad_input',
+        `A tensor's data must be a typed array or an array of numbers, not ${describe(data)}.`);
     }
     if (!isShape(shape)) {
-      throw new NeurenixError('bad_input', `A tensor's shape must be an array of whole numbers, not ${describe(shape)}.`);
+      throw new NeurenixError('bad_input',
+        `A tensor's shape must be an array of whole numbers, not ${describe(shape)}.`);
     }
     const values = Array.isArray(data) ? fromValues(data.flat(Infinity), found, 'A tensor') : data;
     if (values.length !== product(shape)) {
-      throw new NeurenixError('bad_input', `A tensor of shape ${show(shape)} has ${product(shape)} values; ${values.length} were given.`);
+      throw new NeurenixError('bad_input',
+        `A tensor of shape ${show(shape)} has ${product(shape)} values; ${values.length} were given.`);
     }
     this.data = /** @type {ArrayTypes[D]} */ (values);
     this.shape = Object.freeze([...shape]);

@@ -9,9 +9,7 @@ import { sha256 } from './integrity.js';
 import { arenaStart, PAGE } from './manifest.js';
 import { product, Tensor } from './tensor.js';
 
-/** @import { Source } from './fetching.js' */
-/** @import { Call } from './inputs.js' */
-/** @import { File, Manifest } from './manifest.js' */
+/** @import { Call, Manifest, Source, Variant } from './internal.js' */
 /** @import { DType, TypedArray } from './types.js' */
 
 export class WasmBackend {
@@ -19,6 +17,7 @@ export class WasmBackend {
   threads = 1;
   #manifest;
   #source;
+  #file;
   #memory;
   #module;
   /** @type {((...sizes: number[]) => number) | null} nx_run, or null after a trap */
@@ -27,10 +26,11 @@ export class WasmBackend {
   /**
    * @param {Manifest} manifest
    * @param {Source} source
-   * @param {{ memory: WebAssembly.Memory, module: WebAssembly.Module, variant: string }} parts
+   * @param {{ memory: WebAssembly.Memory, module: WebAssembly.Module, variant: Variant }} parts
    */
   constructor(manifest, source, { memory, module, variant }) {
-    this.variant = variant;
+    this.variant = variant.name;
+    this.#file = variant.file.name;
     this.#manifest = manifest;
     this.#source = source;
     this.#memory = memory;
@@ -40,7 +40,7 @@ export class WasmBackend {
   /**
    * Fetch the code and the weights, at the same time, and put them together.
    * @param {Manifest} manifest
-   * @param {{ name: string, file: File }} variant
+   * @param {Variant} variant
    * @param {Source} source
    */
   static async load(manifest, variant, source) {
@@ -50,7 +50,7 @@ export class WasmBackend {
       readWeights(manifest, memory, source),
     ]);
     const later = { folder: source.folder, fetch: source.fetch }; // a recovery is not part of this load
-    const backend = new WasmBackend(manifest, later, { memory, module, variant: variant.name });
+    const backend = new WasmBackend(manifest, later, { memory, module, variant });
     await backend.#instantiate();
     return backend;
   }
@@ -85,10 +85,12 @@ export class WasmBackend {
       status = run(...args);
     } catch (cause) {
       this.#run = null; // its stack pointer and its weights can no longer be trusted
-      throw new NeurenixError('run_failed', `${this.#manifest.name} stopped inside WebAssembly. The next call starts afresh.`, { cause });
+      throw new NeurenixError('run_failed',
+        `${this.#manifest.name} stopped inside WebAssembly. The next call starts afresh.`, { cause });
     }
     if (status !== 0) {
-      throw new NeurenixError('run_failed', `${this.#manifest.name} gave up with status ${status} for these sizes.`);
+      throw new NeurenixError('run_failed',
+        `${this.#manifest.name} gave up with status ${status} for these sizes.`);
     }
   }
 
@@ -109,14 +111,16 @@ export class WasmBackend {
   }
 
   async #instantiate() {
-    const { name, abi } = this.#manifest;
+    const { abi } = this.#manifest;
     const instance = await WebAssembly.instantiate(this.#module, { env: { memory: this.#memory } }).catch((cause) => {
-      throw new NeurenixError('bad_bundle', `${name}.${this.variant}.wasm does not fit its manifest: ${cause.message}`, { cause });
+      throw new NeurenixError('bad_bundle',
+        `${this.#file} does not fit its manifest: ${cause.message}`, { cause });
     });
     const { nx_abi: plan, nx_run: run } = /** @type {Record<string, any>} */ (instance.exports);
     const found = typeof plan === 'function' && typeof run === 'function' ? plan() >>> 0 : 'none';
     if (found !== abi) {
-      throw new NeurenixError('bad_bundle', `${name}.${this.variant}.wasm is for the plan ${found}, not ${abi}. Export the model again.`);
+      throw new NeurenixError('bad_bundle',
+        `${this.#file} is for the plan ${found}, not ${abi}. Export the model again.`);
     }
     this.#run = run;
     return run;
@@ -151,7 +155,10 @@ async function compile(bytes, file) {
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
-    if (await mayCompile()) throw new NeurenixError('unsupported', `${file} does not compile in this browser.`, { cause });
+    if (await mayCompile()) {
+      throw new NeurenixError('unsupported',
+        `${file} does not compile in this browser.`, { cause });
+    }
     throw new NeurenixError('unsupported',
       "The page's Content-Security-Policy forbids WebAssembly. Add 'wasm-unsafe-eval' to its script-src.", { cause });
   }
