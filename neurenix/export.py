@@ -91,9 +91,8 @@ def export(
     agreement: Mapping[str, float] = {}
     if options.verify:
         agreement = verify(plan, weights, compiled, cases, number)
-        say(
-            f"{name}: {', '.join(f'{form} {error:.1e}' for form, error in agreement.items())} of {options.max_error:.0e}"
-        )
+        found = ", ".join(f"{form} {error:.1e}" for form, error in agreement.items())
+        say(f"{name}: largest error {found}; the limit is {options.max_error:.0e}")
     files = bundle_files(plan, weights, source, compiled, cases, f"neurenix {__version__}")
     if options.demo:
         files |= demo_files(plan)

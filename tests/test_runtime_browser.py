@@ -16,6 +16,10 @@ from local_server import ISSUE_CSP, Fault, Running, Site
 from playwright.sync_api import Page
 from tiny_bundle import WIDTH, change_manifest, golden_input, tiny_weights, write_tiny_bundle
 
+from neurenix import load_model
+from neurenix.nn import Linear, ReLU, Sequential
+from neurenix.wasm import export_to_wasm
+
 pytest_plugins = ["browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.zig]
 
@@ -122,6 +126,20 @@ def test_the_seed_page_shows_the_answer_byte_for_byte(page: Page, site: Site) ->
     assert complaints(page) == []
 
 
+def test_the_seed_page_shows_the_numbers_of_python(page: Page, tmp_path: Path, serve: Serve) -> None:
+    model = Sequential(Linear(10, 20), ReLU(), Linear(20, 5))
+    bundle = export_to_wasm(model, str(tmp_path / "webassembly_model"), "my_model")
+    shutil.copy(SEED_PAGE, tmp_path / "index.html")
+    page.goto(serve(tmp_path).url)
+    page.wait_for_selector("#output p")
+    answer = json.loads(page.inner_text("#output").removeprefix("Model output: "))["output"]
+    x = np.arange(1, 11, dtype=np.float32)[None] / 10
+    oracle = load_model(Path(bundle) / "my_model.json", device="reference").forward({"input": x})["output"]
+    np.testing.assert_allclose(answer, oracle, atol=1e-6)
+    assert oracle.shape == (1, 5)
+    assert complaints(page) == []
+
+
 def test_a_model_describes_itself(page: Page, site: Site) -> None:
     described = open_page(page, site).evaluate(
         """async () => {
@@ -146,9 +164,7 @@ def test_a_model_describes_itself(page: Page, site: Site) -> None:
 @pytest.mark.parametrize("variant", ["relaxed", "simd", "scalar"])
 def test_every_variant_gives_the_same_answer(page: Page, site: Site, variant: str) -> None:
     file = f"my_model.{variant}.wasm"
-    change_manifest(
-        site.folder / "webassembly_model", "my_model", {"variants": [{"name": variant, "file": file}]}
-    )
+    change_manifest(site.folder / "webassembly_model", "my_model", {"variants": [{"name": variant, "file": file}]})
     chosen, test = open_page(page, site).evaluate(
         "async () => { const model = await loadModel(); return [model.variant, await model.selfTest()]; }"
     )
@@ -296,9 +312,7 @@ def test_a_thousand_calls_grow_nothing(page: Page, site: Site) -> None:
         ("detached()", "bad_input", ["length 0"]),
     ],
 )
-def test_a_wrong_input_is_refused_by_name(
-    shared_page: Page, inputs: str, code: str, words: list[str]
-) -> None:
+def test_a_wrong_input_is_refused_by_name(shared_page: Page, inputs: str, code: str, words: list[str]) -> None:
     error = forward_error(shared_page, inputs)
     assert error["code"] == code
     assert [word for word in words if word not in error["message"]] == [], error["message"]
@@ -321,9 +335,7 @@ def test_a_wrong_input_is_refused_by_name(
         (local_server.flipped, "bad_integrity"),
     ],
 )
-def test_every_fault_is_a_typed_error_and_a_retry_works(
-    page: Page, site: Site, fault: Fault, code: str
-) -> None:
+def test_every_fault_is_a_typed_error_and_a_retry_works(page: Page, site: Site, fault: Fault, code: str) -> None:
     open_page(page, site)
     for file in FILES:
         site.fail(file, fault)
@@ -453,9 +465,7 @@ def test_a_worker_can_run_the_model(page: Page, site: Site) -> None:
         ("{ signal: AbortSignal.abort() }", "aborted", ["signal"]),
     ],
 )
-def test_options_that_cannot_be_met_are_refused(
-    shared_page: Page, options: str, code: str, words: list[str]
-) -> None:
+def test_options_that_cannot_be_met_are_refused(shared_page: Page, options: str, code: str, words: list[str]) -> None:
     error = load_error(shared_page, options)
     assert error["code"] == code
     assert [word for word in words if word not in error["message"]] == [], error["message"]
@@ -543,9 +553,7 @@ def test_a_disposed_model_refuses_waiting_and_later_calls(page: Page, site: Site
 
 
 @pytest.mark.parametrize(("first", "refetched"), [(911, False), (912, True)])
-def test_a_trap_is_typed_and_the_next_call_is_right(
-    page: Page, site: Site, first: int, refetched: bool
-) -> None:
+def test_a_trap_is_typed_and_the_next_call_is_right(page: Page, site: Site, first: int, refetched: bool) -> None:
     open_page(page, site)
     results = page.evaluate(
         """async (first) => {

@@ -192,7 +192,8 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x
         kept = generator().random(x.numpy().shape, dtype=np.float32) >= self.p
-        return x * (kept / np.float32(1 - self.p)).astype(x.dtype.numpy)
+        scale: np.ndarray[Any, Any] = (kept / np.float32(1 - self.p)).astype(x.dtype.numpy)
+        return x * scale
 
     def config(self) -> Mapping[str, Any]:
         return {"p": self.p}

@@ -28,7 +28,7 @@ export default [
       sourceType: 'module',
       globals: { ...globals['shared-node-browser'], document: 'readonly', location: 'readonly' },
     },
-    rules,
+    rules: { ...rules, 'max-len': ['error', { code: 110, ignoreTemplateLiterals: true, ignoreStrings: true }] },
   },
   {
     files: ['tests/js/**/*.js'],

@@ -27,6 +27,10 @@ test('an address works as text and as a URL; one that leads nowhere is a missing
   await assert.rejects(loadModel('webassembly_model'), { code: 'bad_input', message: /must be absolute/ });
 });
 
+test('options in the place of the path are noticed', async () => {
+  await assert.rejects(loadModel({ device: 'wasm' }), { code: 'bad_input', message: /loadModel\(path, options\)/ });
+});
+
 test('a fetch of one\'s own is used for every file', async () => {
   const files = [];
   const serve = (url, init) => {

@@ -86,7 +86,7 @@ function bindLength(input, dims) {
   if (open.length === 0) return;
   const [size] = open;
   if (open.length > 1 || typeof size !== 'string') {
-    throw mismatch(input, ' A flat array leaves more than one size open: pass model.createTensor(shape, data).');
+    throw mismatch(input, ' Flat data leaves more than one size open: pass model.createTensor(shape, data).');
   }
   const rest = product(evaluateShape(shape.filter((other) => other !== size), dims));
   const count = input.data.length / rest;
@@ -103,8 +103,9 @@ function bindLength(input, dims) {
 function checkShape(input, dims) {
   const expected = evaluateShape(input.info.shape, dims);
   const same = !input.shape || expected.join() === input.shape.join();
-  if (!same) throw mismatch(input);
-  if (product(expected) !== input.data.length) throw mismatch(input, ` Its length must be ${product(expected)}.`);
+  if (!same) throw mismatch(input, ` Here that is ${show(expected)}.`);
+  const length = product(expected);
+  if (input.data.length !== length) throw mismatch(input, ` Its length must be ${length}.`);
 }
 
 /**
@@ -112,5 +113,7 @@ function checkShape(input, dims) {
  * @param {string} [hint]
  */
 function mismatch({ info, value }, hint = '') {
-  return new NeurenixError('bad_input', `Input '${info.name}' expects ${info.dtype} of shape ${show(info.shape)}, but got ${describe(value)}.${hint}`);
+  const expected = `${info.dtype} of shape ${show(info.shape)}`;
+  return new NeurenixError('bad_input',
+    `Input '${info.name}' expects ${expected}, but got ${describe(value)}.${hint}`);
 }

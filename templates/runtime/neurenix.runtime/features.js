@@ -38,7 +38,7 @@ export function supports(variant) {
  */
 export function chooseVariant(variants) {
   if (typeof WebAssembly === 'undefined') {
-    throw new NeurenixError('unsupported', 'This browser has no WebAssembly, or has it switched off (as in a lockdown mode).');
+    throw new NeurenixError('unsupported', 'This browser has no WebAssembly, or a lockdown mode switched it off.');
   }
   const found = variants.find(({ name }) => supports(name));
   if (found) return found;

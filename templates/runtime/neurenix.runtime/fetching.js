@@ -50,7 +50,8 @@ async function attempt(file, source, target, cache) {
   if (!problem) return target;
   if (body.isHtml) {
     throw new NeurenixError('missing_file',
-      `${body.url} answered with an HTML page instead of ${file.name}. Upload the file; a server that answers every address with a page hides a missing one.`);
+      `${body.url} answered with an HTML page instead of the file. Upload it, or correct the path: `
+      + 'some servers answer every address with a page.');
   }
   throw new NeurenixError('bad_integrity',
     `${body.url} ${problem}: it is damaged, or of another export. Upload the whole folder again.`);
@@ -139,15 +140,17 @@ class Download {
    */
   async #within(promise) {
     const { signal } = this.#request;
-    const timer = setTimeout(() => this.#request.abort(
-      new NeurenixError('fetch_failed', `${this.url} sent nothing for ${STALL_MS / 1000} seconds. Try again.`)), STALL_MS);
+    const timer = setTimeout(() => {
+      const silence = `${this.url} sent nothing for ${STALL_MS / 1000} seconds. Try again.`;
+      this.#request.abort(new NeurenixError('fetch_failed', silence));
+    }, STALL_MS);
     try {
       return await abortable(promise, signal);
     } catch (cause) {
       if (signal.aborted) throw abortError(signal);
       if (cause instanceof NeurenixError) throw cause;
       throw new NeurenixError('fetch_failed',
-        `${this.url} could not be fetched: the network, the server, or the page's connect-src policy stopped it.`, { cause });
+        `${this.url} could not be fetched. Check the network, the server and the page's connect-src policy.`, { cause });
     } finally {
       clearTimeout(timer);
     }

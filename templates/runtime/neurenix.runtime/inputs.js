@@ -26,9 +26,8 @@ export function bindInputs(inputs, signature) {
  * @returns {Record<string, unknown>}
  */
 function byName(inputs, names) {
-  const bare = typeof inputs !== 'object' || inputs === null || Array.isArray(inputs) || ArrayBuffer.isView(inputs) || isTensor(inputs);
-  if (bare) {
-    if (names.length === 1 && inputs !== undefined && inputs !== null) return { [names[0]]: inputs };
+  if (typeof inputs !== 'object' || isNothing(inputs) || isValue(inputs)) {
+    if (names.length === 1 && !isNothing(inputs)) return { [names[0]]: inputs };
     throw new NeurenixError('bad_input',
       `forward() expects an object with the inputs ${quoted(names)}, but got ${describe(inputs)}.`);
   }
@@ -37,7 +36,7 @@ function byName(inputs, names) {
     throw new NeurenixError('bad_input', `The model has no input '${extra}'. ${didYouMean(extra, names)}`);
   }
   const values = /** @type {Record<string, unknown>} */ (inputs);
-  const missing = names.filter((name) => !Object.hasOwn(values, name) || values[name] === undefined || values[name] === null);
+  const missing = names.filter((name) => !Object.hasOwn(values, name) || isNothing(values[name]));
   if (missing.length) {
     throw new NeurenixError('bad_input',
       `No value was given for ${quoted(missing)}. The model's inputs are ${quoted(names)}.`);
@@ -79,4 +78,17 @@ function read(info, value) {
  */
 function copy(array) {
   return array.length ? array.slice() : array;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is null | undefined}
+ */
+function isNothing(value) {
+  return value === null || value === undefined;
+}
+
+/** @param {unknown} value */
+function isValue(value) {
+  return Array.isArray(value) || ArrayBuffer.isView(value) || isTensor(value);
 }

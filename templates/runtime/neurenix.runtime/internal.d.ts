@@ -40,7 +40,7 @@ export interface Manifest {
   readonly dims: readonly Dim[];
   readonly labels: readonly string[] | null;
   readonly layers: readonly Layer[];
-  readonly memory: { readonly base: number; readonly weights: number; readonly arena: number; readonly pages: number };
+  readonly memory: Readonly<Record<'base' | 'weights' | 'arena' | 'pages', number>>;
   readonly wantsThreads: boolean;
   readonly weights: readonly BundleFile[];
   readonly variants: readonly Variant[];

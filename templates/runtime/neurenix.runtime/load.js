@@ -5,6 +5,7 @@ import { chooseVariant } from './features.js';
 import { fetchVerified } from './fetching.js';
 import { checkEntry, parseManifest } from './manifest.js';
 import { Model } from './model.js';
+import { describe } from './tensor.js';
 import { WasmBackend } from './wasm.js';
 
 /** @import { BundleFile, Manifest } from './internal.js' */
@@ -87,6 +88,9 @@ function acceptLimits({ name, device: preferred, wantsThreads }, { device = 'aut
  */
 function resolveFolder(url, path) {
   if (path === undefined || path === null) return new URL('.', url);
+  if (typeof path !== 'string' && !(path instanceof URL)) {
+    throw new NeurenixError('bad_input', `The path is a text or a URL: loadModel(path, options), not ${describe(path)}.`);
+  }
   const page = globalThis.document?.baseURI ?? globalThis.location?.href;
   let folder;
   try {

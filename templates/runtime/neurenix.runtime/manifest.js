@@ -95,7 +95,7 @@ export function arenaStart({ base, weights }) {
 function checkFormat(format, file) {
   if (format === FORMAT) return;
   throw new NeurenixError('bad_version',
-    `${file} has bundle format ${format}; this runtime reads format ${FORMAT}. Export the model again, into one folder.`);
+    `${file} has bundle format ${format}; this runtime reads format ${FORMAT}. Export the model again.`);
 }
 
 /**
@@ -106,7 +106,7 @@ function checkFormat(format, file) {
 function checkMemory({ memory, weights, inputs, outputs, dims }, root) {
   const stored = weights.reduce((sum, { size }) => sum + size, 0);
   if (stored !== memory.weights) {
-    throw root.get('memory').get('weights').error(`is ${memory.weights}, but the weights files hold ${stored} bytes`);
+    throw root.get('memory').get('weights').error(`is ${memory.weights}, but the files hold ${stored} bytes`);
   }
   const end = arenaStart(memory) + memory.arena;
   if (!(end <= memory.pages * PAGE)) {
@@ -117,7 +117,8 @@ function checkMemory({ memory, weights, inputs, outputs, dims }, root) {
     const width = ARRAYS[dtype].BYTES_PER_ELEMENT;
     const last = offset + product(evaluateShape(shape, largest)) * width;
     if (offset % width || !(last <= memory.arena)) {
-      throw root.get('memory').get('arena').error(`has ${memory.arena} bytes; '${name}' does not fit at ${offset} to ${last}`);
+      const place = `'${name}' does not fit at ${offset} to ${last}`;
+      throw root.get('memory').get('arena').error(`has ${memory.arena} bytes; ${place}`);
     }
   }
 }

@@ -9,7 +9,8 @@ import { Queue } from './queue.js';
 import { product, Tensor } from './tensor.js';
 
 /** @import { Call, Manifest, Port } from './internal.js' */
-/** @import { ArrayTypes, DType, ForwardOptions, Model as PublicModel, Nested, TensorInfo } from './types.js' */
+/** @import { ArrayTypes, DType, ForwardOptions, Nested, TensorInfo } from './types.js' */
+/** @import { Model as PublicModel } from './types.js' */
 /** @import { WasmBackend } from './wasm.js' */
 
 /** @implements {PublicModel} */
@@ -67,7 +68,8 @@ export class Model {
       const answers = await this.#run(goldenCall(golden, this.#manifest.inputs), options);
       const maxError = goldenError(golden, answers);
       const { tolerance } = golden;
-      cases.push({ dims: Object.fromEntries(golden.dims), passed: maxError <= tolerance, maxError, tolerance });
+      const dims = Object.fromEntries(golden.dims);
+      cases.push({ dims, passed: maxError <= tolerance, maxError, tolerance });
     }
     return {
       passed: cases.length > 0 && cases.every(({ passed }) => passed),
@@ -80,7 +82,8 @@ export class Model {
   async warmup(options) {
     this.#alive();
     const dims = new Map(this.dims.map(({ name, min }) => [name, min]));
-    const arrays = this.inputs.map(({ dtype, shape }) => allocate(dtype, product(evaluateShape(shape, dims))));
+    const sizes = this.inputs.map(({ shape }) => product(evaluateShape(shape, dims)));
+    const arrays = this.inputs.map(({ dtype }, i) => allocate(dtype, sizes[i]));
     await this.#run({ dims, arrays }, options);
   }
 

@@ -98,7 +98,8 @@ export function describe(value) {
   if (value === null) return 'null';
   if (isTensor(value)) return `a ${value.dtype} tensor of shape ${show(value.shape)}`;
   if (ArrayBuffer.isView(value)) {
-    return `a ${Object.prototype.toString.call(value).slice(8, -1)} of length ${/** @type {any} */ (value).length}`;
+    const { length, byteLength } = /** @type {Uint8Array} */ (value);
+    return `a ${Object.prototype.toString.call(value).slice(8, -1)} of length ${length ?? byteLength}`;
   }
   if (Array.isArray(value)) {
     const shape = nestedShape(value);
@@ -114,7 +115,7 @@ export function describe(value) {
 function showSize(size) {
   if (typeof size !== 'object') return String(size);
   const [op, a, b] = size;
-  return op === 'max' || op === 'min' ? `${op}(${showSize(a)}, ${showSize(b)})` : `(${showSize(a)} ${op} ${showSize(b)})`;
+  return /^\w/.test(op) ? `${op}(${showSize(a)}, ${showSize(b)})` : `(${showSize(a)} ${op} ${showSize(b)})`;
 }
 
 /**
@@ -133,6 +134,7 @@ function isShape(shape) {
 function nest(values, shape) {
   if (shape.length === 0) return values[0];
   if (shape.length === 1) return values;
-  const step = product(shape.slice(1));
-  return Array.from({ length: shape[0] }, (_, i) => nest(values.slice(i * step, (i + 1) * step), shape.slice(1)));
+  const [length, ...inner] = shape;
+  const step = product(inner);
+  return Array.from({ length }, (_, i) => nest(values.slice(i * step, (i + 1) * step), inner));
 }

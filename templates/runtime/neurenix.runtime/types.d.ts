@@ -149,7 +149,10 @@ export interface Model<Inputs = Record<string, TensorInput> | TensorInput, Outpu
    * NaN and infinities pass through.
    */
   forward(inputs: Inputs, options?: ForwardOptions): Promise<Outputs>;
-  createTensor<D extends DType = 'float32'>(shape: readonly number[], data: ArrayTypes[D] | readonly Nested[]): Tensor<D>;
+  createTensor<D extends DType = 'float32'>(
+    shape: readonly number[],
+    data: ArrayTypes[D] | readonly Nested[],
+  ): Tensor<D>;
   /** Run the bundle's golden cases here, and compare. */
   selfTest(options?: ForwardOptions): Promise<SelfTestResult>;
   /** Run once on zeros, so that the first real answer is not the slow one. */

@@ -112,7 +112,8 @@ export class WasmBackend {
 
   async #instantiate() {
     const { abi } = this.#manifest;
-    const instance = await WebAssembly.instantiate(this.#module, { env: { memory: this.#memory } }).catch((cause) => {
+    const imports = { env: { memory: this.#memory } };
+    const instance = await WebAssembly.instantiate(this.#module, imports).catch((cause) => {
       throw new NeurenixError('bad_bundle',
         `${this.#file} does not fit its manifest: ${cause.message}`, { cause });
     });
@@ -143,7 +144,7 @@ function createMemory(pages) {
     return new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (cause) {
     throw new NeurenixError('out_of_memory',
-      `The model needs ${pages * PAGE} bytes of memory, which this browser does not give. Close other tabs, or export it with smaller dims.`, { cause });
+      `The model needs ${pages * PAGE} bytes of memory, more than it gets here. Export it with smaller dims.`, { cause });
   }
 }
 
