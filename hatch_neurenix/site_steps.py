@@ -13,7 +13,8 @@ from hatch_neurenix.requirements import missing_requirements
 from neurenix.config import parse_config
 from neurenix.config.validate import read_table
 from neurenix.errors import ConfigError
-from neurenix.pipeline import build_models, check_model_names
+from neurenix.jobs import check_model_names
+from neurenix.pipeline import build_models
 from neurenix.site import build_site
 from neurenix.staging import remove_ours
 

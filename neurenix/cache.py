@@ -79,9 +79,7 @@ class Cache:
                 self._remove_damaged(key)
         return None
 
-    def put(
-        self, key: str, write: Callable[[Path], None], waiting: Callable[[], None] = lambda: None
-    ) -> Path:
+    def put(self, key: str, write: Callable[[Path], None], waiting: Callable[[], None] = lambda: None) -> Path:
         """Return the folder of an entry, made by `write(empty folder)` unless another process was first.
 
         `waiting` is called when another process is making it. What `write` raises leaves no entry behind.

@@ -53,9 +53,7 @@ def _commands() -> click.Group:
 
     @neurenix.command("serve")
     @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-    @click.option(
-        "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one."
-    )
+    @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
     @click.option("--quiet", is_flag=True, help="Print no line for each request.")
     def serve_(directory: Path, port: int, quiet: bool) -> None:
         """Serve a bundle or a static site on this machine until Ctrl-C."""
@@ -66,9 +64,7 @@ def _commands() -> click.Group:
                 while True:
                     time.sleep(3600)
         except OSError as error:
-            raise click.ClickException(
-                f"port {port} cannot be used: {error.strerror} -- try --port 0"
-            ) from error
+            raise click.ClickException(f"port {port} cannot be used: {error.strerror} -- try --port 0") from error
         except KeyboardInterrupt:
             click.echo("")
 

@@ -16,8 +16,8 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 # No number that training gives depends on these parts of the package.
 _AFTER_TRAINING = frozenset(
     ["bundle", "compiler", "config"]
-    + [f"{name}.py" for name in ("cache", "cli", "export", "file_lock", "fingerprint", "pipeline")]
-    + [f"{name}.py" for name in ("server", "session", "site", "staging", "toolchain", "training_run", "wasm")]
+    + [f"{name}.py" for name in ("cache", "cli", "export", "file_lock", "fingerprint", "jobs", "pipeline")]
+    + [f"{name}.py" for name in ("server", "session", "site", "staging", "toolchain", "training_run", "verification", "wasm")]
 )
 
 
@@ -33,29 +33,18 @@ def watched_files(root: Path, patterns: Sequence[str], key: str) -> Mapping[str,
     for index, pattern in enumerate(patterns):
         where = f"{key}[{index}]: {pattern!r}"
         try:
-            files = [
-                file
-                for path in root.glob(pattern)
-                for file in _files_of(path)
-                if _is_wanted(file, root, pattern)
-            ]
+            files = [file for path in root.glob(pattern) for file in _files_of(path) if _is_wanted(file, root, pattern)]
         except (ValueError, NotImplementedError) as error:
             problems.append(f"{where} is no pattern: {error}")
             continue
         if not files:
             # PKG-INFO lies at the top of every unpacked sdist and of nothing else.
-            sdist = (
-                " -- it is not in the sdist: remove it from your excludes"
-                if (root / "PKG-INFO").is_file()
-                else ""
-            )
+            sdist = " -- it is not in the sdist: remove it from your excludes" if (root / "PKG-INFO").is_file() else ""
             problems.append(f"{where} finds no file in {root}{sdist}")
         for file in files:
             name = file.relative_to(root).as_posix()
             if not file.resolve().is_relative_to(root.resolve()):
-                problems.append(
-                    f"{where} finds {name}, a link that leaves the project -- copy the file instead"
-                )
+                problems.append(f"{where} finds {name}, a link that leaves the project -- copy the file instead")
             elif _is_lfs_pointer(file):
                 problems.append(f"{where} finds {name}, which is a Git LFS pointer -- run 'git lfs pull'")
             else:
@@ -109,9 +98,7 @@ def _code_digest(without: frozenset[str]) -> str:
     if not without:
         for folder in ("kernels", "templates"):
             base = resource(folder)
-            hashed.update(
-                {f"{folder}/{file.relative_to(base).as_posix()}": file_digest(file) for file in _data(base)}
-            )
+            hashed.update({f"{folder}/{file.relative_to(base).as_posix()}": file_digest(file) for file in _data(base)})
     return cache_key(hashed)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ import numpy as np
 
 from neurenix import __version__
 from neurenix.cache import Cache, cache_key, file_digest
-from neurenix.config import Config, ModelConfig
-from neurenix.config.rules import quote, suggestion
+from neurenix.config import Config
 from neurenix.errors import ConfigError, ToolchainError
 from neurenix.export import ExportOptions, ExportReport, export
 from neurenix.fingerprint import all_code, digests, package_sources, training_code, watched_files
 from neurenix.graph.store import load_graph
-from neurenix.toolchain import native_targets, zig_version
+from neurenix.jobs import Job, plan_jobs
+from neurenix.toolchain import zig_version
 from neurenix.training_run import run_training
 
 ZIG_REQUIREMENT = "ziglang>=0.17,<0.18"
@@ -33,19 +33,6 @@ _LIBRARIES = (".so", ".dylib", ".dll")
 
 Say = Callable[[str], None]
 Exporter = Callable[[Any, Path, str, ExportOptions, Say], ExportReport]
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that building one model depends on. It can be pickled, so that another process can do it."""
-
-    name: str
-    model: ModelConfig
-    root: Path
-    train_dependencies: tuple[str, ...]
-    options: ExportOptions
-    max_bytes: int | None
-    cache: Path | None
 
 
 @dataclass(frozen=True)
@@ -103,47 +90,6 @@ def missing_work(
         train |= trained is None
         compile_ |= trained is None or _find_bundle(job, trained, store)[1] is None
     return Work(train, compile_)
-
-
-def plan_jobs(
-    config: Config, root: Path, names: Iterable[str] | None, native: bool, cache: Path | None
-) -> tuple[Job, ...]:
-    """Resolve the configuration into one job for each model."""
-    chosen = config.models.keys() if names is None else set(names)
-    targets = tuple(target.name for target in native_targets(config.native.targets)) if native else ()
-    return tuple(
-        Job(
-            name=name,
-            model=model,
-            root=root.resolve(),
-            train_dependencies=config.train_dependencies,
-            options=ExportOptions(
-                inputs=model.inputs,
-                dims={dim: (limits.min, limits.max) for dim, limits in model.dims.items()},
-                labels=model.labels,
-                quantize=model.quantize,
-                simd=config.web.simd,
-                threads=config.web.threads,
-                native=targets,
-                max_error=model.max_error,
-            ),
-            max_bytes=config.web.max_bytes,
-            cache=cache,
-        )
-        for name, model in config.models.items()
-        if name in chosen
-    )
-
-
-def check_model_names(names: Iterable[str], known: Collection[str], path: str) -> None:
-    """Raise ConfigError when a name in the array at `path` is no declared model."""
-    problems = [
-        f"{path}[{index}]: {quote(name)} is not declared in tool.neurenix.models{suggestion(name, known)}"
-        for index, name in enumerate(names)
-        if name not in known
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def build_model(job: Job, say: Say, exporter: Exporter = export) -> BuiltModel:

@@ -31,9 +31,7 @@ def replacing(destination: Path) -> Iterator[Path]:
         staged = _beside(destination)
         staged.mkdir()
         try:
-            (staged / MARKER).write_bytes(
-                b"Made by hatch-neurenix, which may replace this folder and all in it.\n"
-            )
+            (staged / MARKER).write_bytes(b"Made by hatch-neurenix, which may replace this folder and all in it.\n")
             yield staged
             _swap(staged, destination)
         finally:
@@ -48,9 +46,7 @@ def is_ours(folder: Path) -> bool:
 def refuse_foreign(destination: Path) -> None:
     """Raise ConfigError if `destination` is there and was not made by us."""
     if (destination.is_symlink() or destination.exists()) and not is_ours(destination):
-        raise ConfigError(
-            [f"{destination}: not made by hatch-neurenix; refusing to replace it -- move it away"]
-        )
+        raise ConfigError([f"{destination}: not made by hatch-neurenix; refusing to replace it -- move it away"])
 
 
 def remove_ours(folder: Path) -> bool:

@@ -66,9 +66,7 @@ def find_function(module: str, attribute: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         hint = f" -- add {missing!r} to train-dependencies" if missing != module.partition(".")[0] else ""
-        raise TrainingError(
-            f"cannot import {module!r} (searched src and the project's root; {error}){hint}"
-        ) from error
+        raise TrainingError(f"cannot import {module!r} (searched src and the project's root; {error}){hint}") from error
     except Exception as error:
         raise TrainingError(f"cannot import {module!r}: {_summary(error, Path.cwd())}") from error
     path = module
@@ -111,9 +109,7 @@ def unpack(result: object) -> tuple[Module, dict[str, float]]:
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise TrainingError(
-                f"train returned the metric {name!r} as {type(value).__name__}, not a number"
-            ) from None
+            raise TrainingError(f"train returned the metric {name!r} as {type(value).__name__}, not a number") from None
         if not math.isfinite(number):
             raise TrainingError(f"train returned the metric {name!r} as {number}: the training has diverged")
         numbers[str(name)] = number

@@ -53,9 +53,7 @@ def run_training(
         if error.is_file():
             failure = json.loads(error.read_text(encoding="utf-8"))
             lines.write(failure["traceback"])
-            raise _as_error(failure, f"{where}.train", log) from TrainingTraceback(
-                "\n" + failure["traceback"]
-            )
+            raise _as_error(failure, f"{where}.train", log) from TrainingTraceback("\n" + failure["traceback"])
         if status != 0:
             raise TrainingError(f"{where}.train: the process ended with {_status(status)}; log: {log}")
 
@@ -73,10 +71,9 @@ def _request(name: str, model: ModelConfig, root: Path, output: Path, error: Pat
     }
 
 
-def _run(
-    command: list[str], root: Path, timeout: float, log: TextIO, say: Callable[[str], None]
-) -> int | None:
+def _run(command: list[str], root: Path, timeout: float, log: TextIO, say: Callable[[str], None]) -> int | None:
     """Return the exit status, or None when the time was over."""
+    unheard: list[BaseException] = []
     with _started(command, root) as process:
 
         def forward() -> None:
@@ -85,8 +82,13 @@ def _run(
             for line in process.stdout:
                 log.write(line)
                 log.flush()
-                if line.strip():
-                    say(line.rstrip())
+                try:
+                    if line.strip() and not unheard:
+                        say(line.rstrip())
+                except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
+                    # Reading goes on: a full pipe would stop the process before it can be ended.
+                    unheard.append(error)
+                    _kill(process)
 
         reader = threading.Thread(target=forward, daemon=True)
         reader.start()
@@ -100,7 +102,9 @@ def _run(
         if reader.is_alive():
             _kill(process)
             reader.join()
-        return status
+    if unheard:
+        raise unheard[0]
+    return status
 
 
 @contextmanager
@@ -128,9 +132,7 @@ def _started(command: list[str], root: Path) -> Iterator[subprocess.Popen[str]]:
 def _kill(process: subprocess.Popen[str]) -> None:
     """Kill the process and all that it started."""
     if sys.platform == "win32":
-        subprocess.run(
-            ["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False, timeout=30
-        )
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False, timeout=30)
         process.kill()
         return
     try:

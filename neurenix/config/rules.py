@@ -82,9 +82,7 @@ def each(rule: Rule) -> Rule:
 def model_name(name: str) -> str | None:
     if not _MODEL_NAME.fullmatch(name):
         return f"{quote(name)} must match [a-z][a-z0-9_-]{{0,63}}"
-    return (
-        f"{quote(name)} is a device name on Windows -- use another name" if name in WINDOWS_DEVICES else None
-    )
+    return f"{quote(name)} is a device name on Windows -- use another name" if name in WINDOWS_DEVICES else None
 
 
 def an_io_name(name: str) -> str | None:
@@ -166,6 +164,4 @@ def a_byte_count(text: str) -> str | None:
 
 def native_target(name: str) -> str | None:
     known = ("host", *TARGETS)
-    return (
-        None if name in known else f"{quote(name)} is not one of {', '.join(known)}" + suggestion(name, known)
-    )
+    return None if name in known else f"{quote(name)} is not one of {', '.join(known)}" + suggestion(name, known)

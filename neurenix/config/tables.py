@@ -119,9 +119,7 @@ class ModelConfig:
         yield from _check_shapes(values.get("inputs"), values.get("dims"))
 
 
-def _check_shapes(
-    inputs: Mapping[str, str] | None, dims: Mapping[str, DimConfig] | None
-) -> Iterator[tuple[str, str]]:
+def _check_shapes(inputs: Mapping[str, str] | None, dims: Mapping[str, DimConfig] | None) -> Iterator[tuple[str, str]]:
     used: set[str] = set()
     for name, text in (inputs or {}).items():
         problem = an_input_shape(text)
@@ -194,9 +192,7 @@ class Config:
         empty=tuple,
         check=each(filled("is empty -- name a package")),
     )
-    web: WebConfig = field(
-        default_factory=WebConfig, metadata={"description": "What the web part of each bundle has."}
-    )
+    web: WebConfig = field(default_factory=WebConfig, metadata={"description": "What the web part of each bundle has."})
     native: NativeConfig = field(
         default_factory=NativeConfig, metadata={"description": "Which native libraries each bundle has."}
     )

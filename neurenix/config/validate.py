@@ -88,9 +88,7 @@ def _read(kind: Any, value: Any, path: str, problems: list[str], check_key: Rule
     if origin is typing.Literal:
         if any(value == choice and type(value) is type(choice) for choice in arguments):
             return value
-        hint = (
-            suggestion(value, (c for c in arguments if isinstance(c, str))) if isinstance(value, str) else ""
-        )
+        hint = suggestion(value, (c for c in arguments if isinstance(c, str))) if isinstance(value, str) else ""
         problems.append(f"{path}: {quote(value)} is not one of {', '.join(map(quote, arguments))}{hint}")
         return _UNREADABLE
     if origin is tuple:

@@ -1,7 +1,6 @@
 // The loader's public names. Every module is listed here, so that a browser fetches them in one round.
 
 import './neurenix.runtime/dims.js';
-import './neurenix.runtime/dtypes.js';
 import './neurenix.runtime/features.js';
 import './neurenix.runtime/fetching.js';
 import './neurenix.runtime/field.js';
@@ -10,7 +9,6 @@ import './neurenix.runtime/inputs.js';
 import './neurenix.runtime/integrity.js';
 import './neurenix.runtime/manifest.js';
 import './neurenix.runtime/model.js';
-import './neurenix.runtime/queue.js';
 import './neurenix.runtime/wasm.js';
 
 export { NeurenixError } from './neurenix.runtime/errors.js';

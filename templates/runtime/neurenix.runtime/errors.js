@@ -1,4 +1,4 @@
-// The one error class, and the words that its messages share.
+// The one error class, how a signal becomes one, and the words that messages share.
 
 /** @import { ErrorCode } from './types.js' */
 
@@ -31,6 +31,23 @@ export function abortError(signal) {
 /** @param {AbortSignal | null | undefined} signal */
 export function throwIfAborted(signal) {
   if (signal?.aborted) throw abortError(signal);
+}
+
+/**
+ * `promise`, or the signal's error as soon as it is aborted.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T>}
+ */
+export function abortable(promise, signal) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(abortError(signal));
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }
 
 /**

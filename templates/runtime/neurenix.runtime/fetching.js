@@ -1,8 +1,7 @@
 // Fetches the bundle's files, verifies each against its size and SHA-256, and names what went wrong.
 
-import { abortError, NeurenixError, throwIfAborted } from './errors.js';
+import { abortable, abortError, NeurenixError, throwIfAborted } from './errors.js';
 import { sha256 } from './integrity.js';
-import { abortable } from './queue.js';
 
 /** @import { BundleFile, Source } from './internal.js' */
 

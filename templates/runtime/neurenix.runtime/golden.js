@@ -1,8 +1,7 @@
 // The golden cases of a bundle: makes their inputs by FORMAT.md's formula, and compares answers.
 
-import { allocate } from './dtypes.js';
 import { evaluateShape } from './dims.js';
-import { product } from './tensor.js';
+import { allocate, product } from './tensor.js';
 
 /** @import { Field } from './field.js' */
 /** @import { Call, Golden, Port } from './internal.js' */

@@ -1,9 +1,8 @@
 // Turns what forward() was given into arrays in the order of the signature, or says what is wrong with it.
 
-import { ARRAYS, arrayName, fromValues } from './dtypes.js';
 import { bindDims } from './dims.js';
 import { didYouMean, NeurenixError, quoted } from './errors.js';
-import { describe, isTensor, nestedShape } from './tensor.js';
+import { arrayName, ARRAYS, describe, fromValues, isTensor, nestedShape } from './tensor.js';
 
 /** @import { Call, Given, Manifest } from './internal.js' */
 /** @import { TensorInfo, TypedArray } from './types.js' */

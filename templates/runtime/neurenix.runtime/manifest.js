@@ -1,10 +1,9 @@
 // Reads NAME.json (FORMAT.md) and refuses what does not fit, before anything is allocated for it.
 
 import { OPERATORS, evaluateShape } from './dims.js';
-import { ARRAYS, isDType } from './dtypes.js';
 import { NeurenixError } from './errors.js';
 import { Field } from './field.js';
-import { product } from './tensor.js';
+import { ARRAYS, isDType, product } from './tensor.js';
 
 /** @import { BundleFile, Golden, Manifest } from './internal.js' */
 /** @import { Dim, Entry, Layer, Size } from './types.js' */

@@ -1,12 +1,10 @@
 // Model: what the page holds. It checks inputs, keeps calls in order, and leaves the running to a backend.
 
 import { evaluateShape } from './dims.js';
-import { allocate } from './dtypes.js';
-import { NeurenixError, throwIfAborted } from './errors.js';
+import { abortable, NeurenixError, throwIfAborted } from './errors.js';
 import { goldenCall, goldenError } from './golden.js';
 import { bindInputs } from './inputs.js';
-import { Queue } from './queue.js';
-import { product, Tensor } from './tensor.js';
+import { allocate, product, Tensor } from './tensor.js';
 
 /** @import { Call, Manifest, Port } from './internal.js' */
 /** @import { ArrayTypes, DType, ForwardOptions, Nested, TensorInfo } from './types.js' */
@@ -112,4 +110,26 @@ export class Model {
  */
 function describePort({ name, dtype, shape }) {
   return Object.freeze({ name, dtype, shape });
+}
+
+/** First in, first out. A job that fails does not disturb the next. */
+class Queue {
+  /** @type {Promise<unknown>} */
+  #last = Promise.resolve();
+
+  /**
+   * Run `job` when its turn comes. A signal takes it out of the queue; a job that has begun ends.
+   * @template T
+   * @param {() => T | Promise<T>} job
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<T>}
+   */
+  push(job, signal) {
+    const turn = this.#last.then(() => {
+      throwIfAborted(signal);
+      return job();
+    });
+    this.#last = turn.catch(() => {}); // the caller has `turn`; the next job only waits
+    return abortable(turn, signal);
+  }
 }

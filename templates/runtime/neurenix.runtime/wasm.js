@@ -1,13 +1,12 @@
 // The WebAssembly backend: one instance over one memory of fixed size, which is also where the weights lie.
 
 import { evaluateShape } from './dims.js';
-import { ARRAYS } from './dtypes.js';
 import { NeurenixError } from './errors.js';
 import { mayCompile } from './features.js';
 import { fetchVerified } from './fetching.js';
 import { sha256 } from './integrity.js';
 import { arenaStart, PAGE } from './manifest.js';
-import { product, Tensor } from './tensor.js';
+import { ARRAYS, product, Tensor } from './tensor.js';
 
 /** @import { Call, Manifest, Source, Variant } from './internal.js' */
 /** @import { DType, TypedArray } from './types.js' */

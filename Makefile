@@ -1,0 +1,69 @@
+# The two commands of this project: `make demo` and `make test`. Everything they need goes into .venv and .make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HATCH := ../$(BIN)/hatch
+SOURCES := $(shell find neurenix hatch_neurenix kernels templates -type f -not -name '*.pyc' -not -path '*/.*')
+
+# The plugin is not on PyPI under this commit: whichever installer hatch uses looks here first.
+FIND_LINKS := PIP_FIND_LINKS=$(CURDIR)/.make/wheels UV_FIND_LINKS=$(CURDIR)/.make/wheels
+
+# hatch keeps its environments here, so that the demo changes nothing outside this folder but the build cache.
+export HATCH_DATA_DIR := $(CURDIR)/.make/hatch
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check lint types fast browser bench clean
+.DELETE_ON_ERROR:
+
+# Trains, compiles, proves and packs the digit recogniser of example-app: the wheel and the static site.
+demo: .make/wheel
+	cd example-app && export $(FIND_LINKS) && $(HATCH) build -t wheel && $(HATCH) build -t static-site
+	@echo
+	@echo "wheel: $$(ls -d example-app/dist/*.whl)"
+	@echo "site:  $$(ls -d example-app/dist/*-site)"
+	@echo "serve: $(BIN)/neurenix serve $$(ls -d example-app/dist/*-site)"
+
+# Every test, the browser's too.
+test: .make/dev browser
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The everyday check: under a minute.
+check: lint types fast
+
+lint: .make/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .make/dev
+	$(BIN)/mypy
+
+fast: .make/dev
+	$(BIN)/python -m pytest -n 2 -q -m "not browser and not slow and not node"
+
+browser: .make/dev
+	$(BIN)/python tests/provide_browser.py
+
+clean:
+	rm -rf $(VENV) .make dist example-app/dist
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+.make/base: pyproject.toml | $(VENV)
+	@mkdir -p .make
+	$(BIN)/python -m pip install --quiet --editable '.[cli]' 'hatch>=1.16'
+	@touch $@
+
+.make/dev: .make/base
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# The plugin as a wheel, where hatch's own build environment finds it; that environment goes when the plugin changes,
+# since its version number stays.
+.make/wheel: $(SOURCES) pyproject.toml | .make/base
+	rm -rf .make/wheels .make/hatch
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir .make/wheels .
+	@touch $@
