@@ -41,12 +41,14 @@ static void NX_BLOCK(nx_int rows, nx_int N, nx_int K, const float *a, nx_int lda
     const float *panel = b + col * K, *from = a;
     nx_int r = 0;
     for (; r + NX_ROWS <= rows; r += NX_ROWS, from += NX_ROWS * lda) NX_RUN_TILE(NX_ROWS, NX_WIDE);
+    for (; r + 2 <= rows; r += 2, from += 2 * lda) NX_RUN_TILE(2, NX_WIDE);
     for (; r < rows; r++, from += lda) NX_RUN_TILE(1, NX_WIDE);
   }
   for (; col < N; col += NX_PANEL) {
     const float *panel = b + col * K, *from = a;
     nx_int r = 0;
     for (; r + NX_ROWS <= rows; r += NX_ROWS, from += NX_ROWS * lda) NX_RUN_TILE(NX_ROWS, 1);
+    for (; r + 2 <= rows; r += 2, from += 2 * lda) NX_RUN_TILE(2, 1);
     for (; r < rows; r++, from += lda) {
       nx_tile_row(K, from, panel, acc);
       NX_FINISH(1, 1, acc, first + r, col, N, y NX_EPILOGUE_ARGS);

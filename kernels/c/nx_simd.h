@@ -19,7 +19,14 @@ typedef int nx_i32 __attribute__((vector_size(NX_LANES * 4)));
 typedef unsigned nx_u32 __attribute__((vector_size(NX_LANES * 4)));
 typedef float nx_f32_unaligned __attribute__((vector_size(NX_LANES * 4), aligned(4)));
 
-NX_INLINE nx_f32 nx_set(float value) { return (nx_f32){} + value; }
+// Not `(nx_f32){} + value`: that is an addition, which 0 + -0 forbids the compiler to drop.
+NX_INLINE nx_f32 nx_set(float v) {
+#if NX_LANES == 8
+  return (nx_f32){v, v, v, v, v, v, v, v};
+#else
+  return (nx_f32){v, v, v, v};
+#endif
+}
 NX_INLINE nx_f32 nx_load(const float *p) { return *(const nx_f32_unaligned *)p; }
 NX_INLINE void nx_store(float *p, nx_f32 v) { *(nx_f32_unaligned *)p = v; }
 

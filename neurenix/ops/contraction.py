@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurenix.dims import Shape, Size, product, smaller
+from neurenix.errors import GraphError
 from neurenix.ops import shapes
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 
@@ -112,8 +113,15 @@ def _conv2d(x: Array, w: Array, layout: str, **window: Any) -> Array:
     return np.ascontiguousarray(flat.reshape(o, n, oh, ow).transpose(1, 0, 2, 3))
 
 
+def needs_nchw(op: str, attrs: Attrs) -> None:
+    """Raise GraphError for NHWC, which is for compiled plans: no gradient is written for it."""
+    if attrs["layout"] != "NCHW":
+        raise GraphError(f"op '{op}' has a gradient in the layout NCHW only, got {attrs['layout']}")
+
+
 def _conv2d_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, Any]:
     x, w = inputs
+    needs_nchw("conv2d", attrs)
     window = {k: attrs[k] for k in _WINDOW}
     kernel = tuple(w.shape[2:])
     flat = g.permute((1, 0, 2, 3)).reshape((w.shape[0], -1))
@@ -127,8 +135,9 @@ def _conv2d_sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, S
     rows = n * out[1] * out[2]
     depth = kh * kw * c
     assert isinstance(depth, int)
-    # The windows of one chunk are gathered into at most 64 KiB, which the level-2 cache keeps.
-    chunk = smaller(max(4, min(64, 16384 // depth // 4 * 4)), (rows + 3) // 4 * 4)
+    # The windows of one chunk are gathered into some 64 KiB, which the level-2 cache keeps; 12 is a multiple of the
+    # rows of every tile.
+    chunk = smaller(max(12, min(60, 32768 // depth // 12 * 12)), (rows + 11) // 12 * 12)
     (sh, sw), (ph, pw), (dh, dw) = attrs["stride"], attrs["padding"], attrs["dilation"]
     return {
         "N": n, "H": h, "W": w, "C": c, "OH": out[1], "OW": out[2], "O": o, "KH": kh, "KW": kw,
@@ -161,6 +170,16 @@ def _sample_conv2d(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dic
     return [(n, c, h, w), (o, c, *kernel)], _sample_window(rng, kernel)
 
 
+def _sample_im2col(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    (image, weight), window = _sample_conv2d(rng)
+    return [image], {"kernel_size": weight[2:], **window}
+
+
+def _sample_col2im(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    (image,), attrs = _sample_im2col(rng)
+    return [shapes.known(_im2col_shape([image], attrs))], {"shape": image, **attrs}
+
+
 ROWS = (
     Op("matmul", Family.CONTRACTION, "(…, M, K) times (…, K, N); leading axes broadcast.", 2, shapes.matmul,
        lambda a, b: np.einsum("...mk,...kn->...mn", a, b), compute=np.matmul, gradient=_matmul_gradient,
@@ -172,10 +191,10 @@ ROWS = (
        kernel=Kernel("conv2d.c", _conv2d_sizes, (None, "panel8"), epilogue=True,
                      scratch=_conv2d_scratch, channels_last=True)),
     Op("im2col", Family.CONTRACTION, "The windows of x (N, C, H, W) as the columns of a (C KH KW, N OH OW) matrix.", 1,
-       _im2col_shape, _im2col_oracle, compute=_im2col, attrs={"kernel_size": REQUIRED, **_WINDOW},
+       _im2col_shape, _im2col_oracle, compute=_im2col, attrs={"kernel_size": REQUIRED, **_WINDOW}, samples=_sample_im2col,
        gradient=lambda g, y, inputs, attrs: (g.col2im(shape=inputs[0].shape, **attrs),)),
     Op("col2im", Family.CONTRACTION, "The transpose of im2col: every column added back to its window in `shape`.", 1,
        lambda ins, attrs: tuple(attrs["shape"]), _col2im_oracle, compute=_col2im,
-       attrs={"shape": REQUIRED, "kernel_size": REQUIRED, **_WINDOW},
+       attrs={"shape": REQUIRED, "kernel_size": REQUIRED, **_WINDOW}, samples=_sample_col2im,
        gradient=lambda g, y, inputs, attrs: (g.im2col(**{k: v for k, v in attrs.items() if k != "shape"}),)),
 )  # fmt: skip

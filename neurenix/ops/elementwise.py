@@ -18,7 +18,9 @@ def _row(name: str, arity: int, expr: Callable[..., Expr], oracle: Callable[...,
 
 
 def _sigmoid(x: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * x))
+    # exp of nothing positive: never too large, and right for large negative x too, where 1 + tanh cancels.
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x < 0, e, 1) / (1 + e), dtype=np.result_type(x))
 
 
 def _map_oracle(*arrays: Array, expr: Expr) -> Array:

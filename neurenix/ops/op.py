@@ -101,6 +101,17 @@ class Op:
             raise GraphError(f"op '{self.name}' needs the attribute '{missing[0]}'")
         return bound
 
+    def infer(self, shapes: Sequence[Shape], attrs: Attrs) -> Shape:
+        """Apply the shape rule. Raises GraphError, naming the op, when inputs or attributes do not fit it."""
+        if self.arity >= 0 and len(shapes) != self.arity:
+            raise GraphError(f"op '{self.name}' takes {self.arity} inputs, got {len(shapes)}")
+        try:
+            return self.shape(shapes, attrs)
+        except GraphError as error:
+            raise GraphError(f"op '{self.name}': {error}") from None
+        except (TypeError, ValueError, IndexError) as error:
+            raise GraphError(f"op '{self.name}' cannot use its attributes {dict(attrs)}: {error}") from error
+
     def expression(self, attrs: Attrs) -> ex.Expr:
         """Return the scalar expression of an elementwise op, its attributes filled in."""
         assert self.expr is not None, f"{self.name} is not elementwise"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from neurenix import expr as ex
+from neurenix.dims import Shape
+from neurenix.errors import GraphError
 from neurenix.ops import shapes
 from neurenix.ops.op import Array, Attrs, Family, Op
 
@@ -30,6 +33,21 @@ def _max_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
     return (_kept(g, x, attrs) * hit / share,)
 
 
+def _max_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    (shape,) = ins
+    axes = range(len(shape)) if attrs["axes"] is None else [shapes.axis_of(a, len(shape)) for a in attrs["axes"]]
+    if any(shape[a] == 0 for a in axes if shape):
+        raise GraphError(f"nothing is the largest of none: {shapes.show(shape)} is empty along axes {tuple(axes)}")
+    return shapes.reduced(ins, attrs)
+
+
+def _sample(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    rank = int(rng.integers(1, 5))
+    axes = tuple(int(a) - rank * int(rng.integers(2)) for a in rng.permutation(rank)[: rng.integers(1, rank + 1)])
+    shape = tuple(int(s) for s in rng.integers(1, 6, rank))
+    return [shape], {"axes": None if rng.random() < 0.3 else axes, "keepdims": bool(rng.integers(2))}
+
+
 def _axes(axes: Any) -> Any:
     return None if axes is None else tuple(axes)
 
@@ -46,7 +64,7 @@ _ATTRS = {"axes": None, "keepdims": False}
 
 ROWS = (
     Op("sum", Family.REDUCE, "The sum over `axes` (all of them by default).", 1, shapes.reduced, _sum,
-       gradient=_sum_gradient, attrs=_ATTRS),
-    Op("max", Family.REDUCE, "The largest element over `axes`; equal ones share the gradient.", 1, shapes.reduced, _max,
-       gradient=_max_gradient, attrs=_ATTRS),
+       gradient=_sum_gradient, attrs=_ATTRS, samples=_sample),
+    Op("max", Family.REDUCE, "The largest element over `axes`; equal ones share the gradient.", 1, _max_shape, _max,
+       gradient=_max_gradient, attrs=_ATTRS, samples=_sample),
 )  # fmt: skip

@@ -28,7 +28,11 @@ def known(shape: Shape) -> tuple[int, ...]:
 
 
 def same(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
-    return shapes[0]
+    """Keep the shape; `axis`, where there is one, must be one of its axes and not empty."""
+    (shape,) = shapes
+    if shape[axis_of(attrs["axis"], len(shape))] == 0:
+        raise GraphError(f"axis {attrs['axis']} of {show(shape)} is empty")
+    return shape
 
 
 def broadcast(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
@@ -47,6 +51,8 @@ def reduced(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
     """Remove `axes` (all of them when None), or keep them as 1 with `keepdims`."""
     (shape,) = shapes
     axes = range(len(shape)) if attrs["axes"] is None else [axis_of(a, len(shape)) for a in attrs["axes"]]
+    if len(set(axes)) != len(axes):
+        raise GraphError(f"axes {tuple(attrs['axes'])} name an axis of {show(shape)} twice")
     if attrs["keepdims"]:
         return tuple(1 if i in axes else s for i, s in enumerate(shape))
     return tuple(s for i, s in enumerate(shape) if i not in axes)
@@ -55,6 +61,8 @@ def reduced(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
 def reshape(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
     """Take `shape`; one -1 stands for what is left."""
     (old,), new = shapes, tuple(attrs["shape"])
+    if any(isinstance(s, int) and s < -1 for s in new) or new.count(-1) > 1:
+        raise GraphError(f"cannot reshape {show(old)} to {show(new)}: one size may be -1, none may be less")
     if -1 in new:
         known = product(tuple(s for s in new if s != -1))
         if known == 0:
@@ -74,7 +82,7 @@ def permute(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
 
 def expand(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
     (old,), new = shapes, tuple(attrs["shape"])
-    if broadcast([old, new], {}) != new:
+    if any(isinstance(s, int) and s < 0 for s in new) or broadcast([old, new], {}) != new:
         raise GraphError(f"cannot expand {show(old)} to {show(new)}")
     return new
 
@@ -94,6 +102,9 @@ def window_size(size: Size, kernel: int, stride: int, padding: int, dilation: in
 
 def windows(height: Size, width: Size, kernel: tuple[int, int], attrs: Attrs) -> tuple[Size, Size]:
     """Return the output height and width of a 2-D window with `stride`, `padding` and `dilation`."""
+    (sh, sw), (ph, pw), (dh, dw) = attrs["stride"], attrs["padding"], attrs["dilation"]
+    if min(*kernel, sh, sw, dh, dw) < 1 or min(ph, pw) < 0:
+        raise GraphError(f"kernel {kernel}, stride {sh, sw} and dilation {dh, dw} start at 1, padding {ph, pw} at 0")
     options = zip((height, width), kernel, attrs["stride"], attrs["padding"], attrs["dilation"])
     sizes = tuple(window_size(*each) for each in options)
     if any(isinstance(s, int) and s < 1 for s in sizes):

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurenix.dims import Shape, Size
 from neurenix.ops import shapes
-from neurenix.ops.contraction import _sample_window, _taps
+from neurenix.ops.contraction import _sample_window, _taps, needs_nchw
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 
 _ATTRS = {
@@ -53,6 +53,7 @@ def _max_pool2d_oracle(x: Array, kernel_size: Any, stride: Any, padding: Any, di
 
 def _winners(x: Array, attrs: Attrs) -> list[tuple[slice, slice, Array]]:
     """For each tap, where it is the first to hold its window's maximum (PyTorch's rule for equal ones)."""
+    needs_nchw("max_pool2d", attrs)
     y, xp = _max_pool2d(x, **attrs), _lowest(x, attrs["padding"])
     free = np.ones(y.shape, dtype=bool)
     result = []
@@ -93,15 +94,25 @@ def _sample_pool(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[
     return [(n, c, h, w)], {"kernel_size": kernel, **_sample_window(rng, kernel)}
 
 
+def _sample_spread(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    (x,), attrs = _sample_pool(rng)
+    return [x, shapes.known(shapes.pool2d([x], {**_ATTRS, **attrs}))], attrs
+
+
+def _sample_pick(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    (x,), attrs = _sample_pool(rng)
+    return [x, x], attrs
+
+
 ROWS = (
     Op("max_pool2d", Family.WINDOW, "The largest element of each window of x (N, C, H, W).", 1, shapes.pool2d,
        _max_pool2d_oracle, compute=_max_pool2d, attrs=_ATTRS, samples=_sample_pool,
        gradient=lambda g, y, inputs, attrs: (inputs[0].max_pool2d_scatter(g, **attrs),),
        kernel=Kernel("max_pool2d.c", _pool_sizes, (None,), channels_last=True)),
     Op("max_pool2d_scatter", Family.WINDOW, "Put g where max_pool2d found each window's maximum in x; add up.", 2,
-       lambda ins, attrs: ins[0], _scatter, attrs=_ATTRS,
+       lambda ins, attrs: ins[0], _scatter, attrs=_ATTRS, samples=_sample_spread,
        gradient=lambda g, y, inputs, attrs: (None, inputs[0].max_pool2d_gather(g, **attrs))),
     Op("max_pool2d_gather", Family.WINDOW, "Take v where max_pool2d found each window's maximum in x.", 2,
-       shapes.pool2d, _gather, attrs=_ATTRS,
+       shapes.pool2d, _gather, attrs=_ATTRS, samples=_sample_pick,
        gradient=lambda g, y, inputs, attrs: (None, inputs[0].max_pool2d_scatter(g, **attrs))),
 )  # fmt: skip

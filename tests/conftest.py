@@ -1,0 +1,51 @@
+"""What all tests share: a build cache of their own, and the example application, built once for the session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neurenix.file_lock import locked
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".make" / "test"
+
+# Entries are found by the content of everything they depend on, so the next run may use them again.
+os.environ.setdefault("NEURENIX_CACHE_DIR", str(WORK / "cache"))
+
+
+@pytest.fixture(scope="session")
+def example_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of example-app whose wheel and static site hatchling has really built into dist/."""
+    project = tmp_path_factory.mktemp("example") / "example-app"
+    shutil.copytree(ROOT / "example-app", project, ignore=shutil.ignore_patterns("dist", "__pycache__", "_neurenix"))
+    WORK.mkdir(parents=True, exist_ok=True)
+    with locked(WORK / "example.lock"):  # so that parallel test processes train once
+        for target in ("wheel", "static-site"):
+            build(project, "-t", target)
+    return project
+
+
+@pytest.fixture(scope="session")
+def digits_site(example_app: Path) -> Path:
+    """The folder of the example's static site."""
+    return next((example_app / "dist").glob("*-site"))
+
+
+@pytest.fixture(scope="session")
+def digits_wheel(example_app: Path) -> Path:
+    """The example's wheel."""
+    return next((example_app / "dist").glob("*.whl"))
+
+
+def build(project: Path, *arguments: str) -> str:
+    """Run hatchling in a project and return what it printed; a failure shows all of it."""
+    command = [sys.executable, "-m", "hatchling", "build", *arguments]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
