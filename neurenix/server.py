@@ -90,6 +90,7 @@ class _Handler(SimpleHTTPRequestHandler):
     server_version = "neurenix"
     sys_version = ""
     timeout = 30
+    disable_nagle_algorithm = True  # its wait for more to send costs each small file some 40 ms
     index_pages = ("index.html",)
 
     def __init__(

@@ -23,7 +23,7 @@ from neurenix.cache import Cache, cache_key, file_digest
 from neurenix.errors import CompileError, ToolchainError, UnsupportedError
 from neurenix.resources import resource
 
-OLDEST_ZIG = (0, 14)
+OLDEST_ZIG = (0, 17)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def zig_version() -> str:
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise ToolchainError(f"{zig} does not run: {error}") from error
     if numbers < OLDEST_ZIG:
-        raise ToolchainError(f"found zig {version} at {zig}, need at least 0.14: pip install 'hatch-neurenix[compile]'")
+        raise ToolchainError(f"found zig {version} at {zig}, need at least 0.17: pip install 'hatch-neurenix[compile]'")
     return version
 
 

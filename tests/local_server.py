@@ -70,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     """Serves `site.folder`, through the site's faults."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or every body waits for the acknowledgement of its head
 
     def __init__(self, site: Site, *args: Any) -> None:
         self.site = site
@@ -94,9 +95,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.answer(body)
 
-    def answer(
-        self, body: bytes, status: int = 200, *, mime: str | None = None, length: int | None = None
-    ) -> None:
+    def answer(self, body: bytes, status: int = 200, *, mime: str | None = None, length: int | None = None) -> None:
         """Send `body`. A `length` other than its own promises more than comes; -1 promises nothing."""
         self.send_response(status)
         suffix = Path(urlsplit(self.path).path).suffix or ".html"
@@ -188,9 +187,7 @@ class Running:
         self.site = Site(folder, headers)
         self._server = QuietServer(("127.0.0.1", 0), partial(Handler, self.site))
         self.site.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from neurenix.config import parse_config
 from neurenix.export import ExportOptions, ExportReport, FileReport
-from neurenix.graph.store import load_graph
 from neurenix.pipeline import BuiltModel, Work, build_models, missing_work
 
 REPOSITORY = Path(__file__).parent.parent
@@ -118,8 +117,8 @@ class Project:
         return len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
 
 
-@pytest.fixture
-def training_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Write the project below `tmp_path` and let its training process find this checkout."""
     root = tmp_path / "project"
     package = root / "src" / "app"
     package.mkdir(parents=True)
@@ -137,4 +136,4 @@ def training_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         "watch": ["data.csv"],
         "timeout": 60,
     }
-    yield Project(root, tmp_path / "cache", table={"models": {"m": model}})
+    return Project(root, tmp_path / "cache", table={"models": {"m": model}})

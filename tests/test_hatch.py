@@ -1,136 +1,23 @@
-"""Claims about the Hatch plugin, by real builds of scratch projects in subprocesses."""
+"""Claims about the build hook, by real builds of scratch projects: what wheels, sdists and editables carry."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import tarfile
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
-from neurenix.server import CONTENT_SECURITY_POLICY
+from scratch_project import PYPROJECT, Project, make_project, make_shared, names_in, read_in, refuses, tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.zig, pytest.mark.wasm]
-
-REPOSITORY = Path(__file__).parent.parent
-
-PYPROJECT = """
-[build-system]
-requires = ["hatchling", "hatch-neurenix"]
-build-backend = "hatchling.build"
-
-[project]
-name = "scratch-app"
-version = "1.0"
-requires-python = ">=3.10"
-
-[tool.hatch.build]
-dev-mode-dirs = ["src"]
-
-[tool.hatch.build.hooks.neurenix]
-
-[tool.hatch.build.targets.static-site]
-pages = "web"
-
-[tool.neurenix.models.tiny]
-train = "scratch_app.training:train"
-inputs = { x = "float32[batch, 4]" }
-dims = { batch = { min = 1, max = 8 } }
-labels = ["a", "b", "c"]
-watch = ["data/*.csv"]
-"""
-
-TRAINING = """
-from pathlib import Path
-
-import numpy as np
-from neurenix.nn import Linear, Sequential, Softmax
-from neurenix.training import Trained
-
-def train(epochs=2):
-    for epoch in range(epochs):
-        print(f"epoch {epoch + 1} of {epochs}")
-    seed = len(Path("data/samples.csv").read_text())
-    model = Sequential(Linear(4, 3), Softmax(-1))
-    for parameter in model.parameters():
-        parameter.numpy()[...] = np.random.default_rng(seed).standard_normal(parameter.shape)
-    return Trained(model, {"test accuracy": 0.9876})
-"""
-
-
-@dataclass
-class Project:
-    root: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def run(self, *arguments: str, status: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **self.environment, **variables}
-        command = [sys.executable, "-m", *arguments]
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False, timeout=300
-        )
-        assert status == done.returncode, done.stdout + done.stderr
-        return done
-
-    def build(self, *arguments: str, status: int = 0, **variables: str) -> str:
-        """Run `hatchling build` and return what it says on stderr."""
-        return self.run("hatchling", "build", *arguments, status=status, **variables).stderr
-
-    def write(self, name: str, text: str) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    def configure(self, old: str, new: str) -> None:
-        text = (self.root / "pyproject.toml").read_text(encoding="utf-8")
-        assert old in text
-        self.write("pyproject.toml", text.replace(old, new))
-
-    @property
-    def dist(self) -> list[str]:
-        return sorted(path.name for path in (self.root / "dist").iterdir())
-
-    @property
-    def wheel(self) -> Path:
-        (path,) = (self.root / "dist").glob("*.whl")
-        return path
-
-    @property
-    def site(self) -> Path:
-        return self.root / "dist" / "scratch_app-1.0-site"
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the plugin's entry point, as an installation has it, and a cache for all tests."""
-    folder = tmp_path_factory.mktemp("shared")
-    info = folder / "site" / "hatch_neurenix-0.1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hatch-neurenix\nVersion: 0.1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text("[hatch]\nneurenix = hatch_neurenix.hooks\n", encoding="utf-8")
-    return folder
-
-
-def make_project(root: Path, shared: Path, cache: Path) -> Project:
-    path = os.pathsep.join(filter(None, [str(REPOSITORY), str(shared / "site"), os.environ.get("PYTHONPATH")]))
-    project = Project(root, {"PYTHONPATH": path, "NEURENIX_CACHE_DIR": str(cache)})
-    project.write("pyproject.toml", PYPROJECT)
-    project.write("src/scratch_app/__init__.py", "")
-    project.write("src/scratch_app/training.py", TRAINING)
-    project.write("data/samples.csv", "1,2,3\n")
-    project.write("web/index.html", "<!DOCTYPE html><title>mine</title>")
-    project.write("web/app/main.js", "export {};\n")
-    project.write(".gitignore", "data/\ndist/\n")
-    (root / ".git").mkdir()
-    return project
+    return make_shared(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture
@@ -139,30 +26,9 @@ def project(tmp_path: Path, shared: Path) -> Project:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, shared: Path) -> Iterator[Project]:
+def fresh(tmp_path: Path, shared: Path) -> Project:
     """A project with a cache of its own, to count what is trained and compiled."""
-    yield make_project(tmp_path / "project", shared, tmp_path / "cache")
-
-
-def names_in(wheel: Path) -> list[str]:
-    with zipfile.ZipFile(wheel) as archive:
-        return archive.namelist()
-
-
-def read_in(wheel: Path, name: str) -> str:
-    with zipfile.ZipFile(wheel) as archive:
-        return archive.read(name).decode()
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def refuses(project: Project, *arguments: str) -> str:
-    said = project.build(*arguments, status=1)
-    assert said.startswith("hatch-neurenix: ") or "\nhatch-neurenix: " in said
-    assert "Traceback" not in said
-    return said
+    return make_project(tmp_path / "project", shared, tmp_path / "cache")
 
 
 def test_a_wheel_carries_the_bundle_in_its_package(project: Project) -> None:
@@ -305,181 +171,6 @@ def test_hatchlings_own_hook_keys_are_not_ours(project: Project) -> None:
         "require-runtime-dependencies = false\nrequire-runtime-features = []",
     )
     project.build("-t", "wheel")
-
-
-def test_all_configuration_problems_are_told_at_once_and_dist_stays(project: Project) -> None:
-    project.build("-t", "wheel")
-    before = project.wheel.read_bytes()
-    project.configure("labels =", "lables =")
-    project.configure("max = 8", "max = 'many'")
-    said = refuses(project, "-t", "wheel")
-    assert "2 problems in pyproject.toml:\n" in said
-    assert "tool.neurenix.models.tiny.lables: unknown key -- did you mean 'labels'?" in said
-    assert "tool.neurenix.models.tiny.dims.batch.max: expected integer, got string 'many'" in said
-    assert before == project.wheel.read_bytes()
-
-
-def test_a_training_that_raises_is_one_message_and_a_traceback_only_when_verbose(project: Project) -> None:
-    project.write("src/scratch_app/training.py", "def train():\n    raise ValueError('no data')\n")
-    said = refuses(project, "-t", "wheel")
-    assert "tool.neurenix.models.tiny.train: train failed: ValueError: no data" in said
-    assert "(src/scratch_app/training.py, line 2); log: " in said
-    verbose = project.build("-t", "wheel", status=1, HATCH_VERBOSE="1")
-    assert "Traceback" in verbose
-    assert "in train" in verbose
-
-
-def test_an_absent_zig_is_one_message(fresh: Project) -> None:
-    said = fresh.build("-t", "wheel", status=1, NEURENIX_ZIG=str(fresh.root / "no-zig"))
-    assert "no-zig, which is not there" in said
-    assert "Traceback" not in said
-    assert [] == fresh.dist
-
-
-def test_a_build_asks_for_its_tools_only_while_there_is_work(fresh: Project) -> None:
-    model = "[tool.neurenix.models.tiny]"
-    fresh.configure(model, f'[tool.neurenix]\ntrain-dependencies = ["pyyaml"]\n{model}')
-
-    def asked(target: str) -> list[str]:
-        said = fresh.run("hatchling", "build", "-t", target, "--show-dynamic-deps").stdout
-        found = ast.literal_eval(said)
-        assert isinstance(found, list)
-        return found
-
-    assert ["ziglang>=0.17,<0.18", "wasmtime>=30", "pyyaml"] == asked("wheel")
-    assert ["ziglang>=0.17,<0.18", "wasmtime>=30", "pyyaml"] == asked("static-site")
-    assert [] == asked("sdist")
-    fresh.build("-t", "wheel")
-    assert [] == asked("wheel")
-    assert [] == asked("static-site")
-    fresh.configure("labels =", "max-error = 0.01\nlabels =")
-    assert ["ziglang>=0.17,<0.18", "wasmtime>=30"] == asked("wheel")
-    fresh.configure("labels =", "lables =")
-    assert [] == asked("wheel")
-
-
-def test_the_package_must_be_clear(project: Project) -> None:
-    project.write("src/other/__init__.py", "")
-    project.write("src/third/__init__.py", "")
-    packages = '[tool.hatch.build.targets.wheel]\npackages = ["src/other", "src/third"]\n'
-    project.write("pyproject.toml", PYPROJECT + packages)
-    said = refuses(project, "-t", "wheel")
-    assert "hooks.neurenix.package: the wheel has src/other, src/third -- set package = '...'" in said
-    project.configure("[tool.hatch.build.hooks.neurenix]", "[tool.hatch.build.hooks.neurenix]\npackage = 'third'")
-    project.build("-t", "wheel")
-    assert "third/_neurenix/tiny/tiny.json" in names_in(project.wheel)
-
-
-def test_the_package_called_like_the_project_carries_the_models(project: Project) -> None:
-    project.write("src/other/__init__.py", "")
-    packages = '[tool.hatch.build.targets.wheel]\npackages = ["src/other", "src/scratch_app"]\n'
-    project.write("pyproject.toml", PYPROJECT + packages)
-    project.build("-t", "wheel")
-    assert "scratch_app/_neurenix/tiny/tiny.json" in names_in(project.wheel)
-
-
-@pytest.mark.parametrize("package", ["../outside", "nowhere", "."])
-def test_a_package_outside_the_project_is_refused(project: Project, package: str) -> None:
-    (project.root.parent / "outside").mkdir()
-    hook = f"[tool.hatch.build.hooks.neurenix]\npackage = '{package}'"
-    project.configure("[tool.hatch.build.hooks.neurenix]", hook)
-    assert f"hooks.neurenix.package: '{package}' is no package in " in refuses(project, "-t", "wheel")
-
-
-def test_an_unknown_hook_option_is_named(project: Project) -> None:
-    project.configure("[tool.hatch.build.hooks.neurenix]", "[tool.hatch.build.hooks.neurenix]\npackages = 'x'")
-    assert "hooks.neurenix.packages: unknown key -- did you mean 'package'?" in refuses(project, "-t", "wheel")
-
-
-def test_a_static_site_is_complete_and_proves_itself(project: Project) -> None:
-    said = project.build("-t", "static-site")
-    assert ["scratch_app-1.0-site"] == project.dist
-    files = tree(project.site)
-    for name in ("index.html", "app/main.js", "_headers", ".nojekyll", "models/tiny/tiny.js", "models/tiny/tiny.json"):
-        assert name in files
-    assert not any(name.endswith((".so", ".dylib", ".dll")) for name in files)
-    assert f"/*\n  Content-Security-Policy: {CONTENT_SECURITY_POLICY}\n" in files["_headers"].decode()
-    listed = {line.split("  ", 1)[1]: line.split("  ", 1)[0] for line in files["SHA256SUMS"].decode().splitlines()}
-    assert {name: hashlib.sha256(files[name]).hexdigest() for name in files if name != "SHA256SUMS"} == listed
-    assert f"neurenix serve {Path('dist', 'scratch_app-1.0-site')}" in said
-
-
-def test_a_site_without_a_native_library_shares_the_wheels_training(fresh: Project) -> None:
-    fresh.write("pyproject.toml", PYPROJECT + '[tool.neurenix.native]\ntargets = ["x86_64-linux"]\n')
-    fresh.build("-t", "wheel")
-    assert "tiny: training" not in fresh.build("-t", "static-site")
-    assert not any(name.endswith(".so") for name in tree(fresh.site))
-
-
-def test_a_second_site_takes_the_place_of_the_first(project: Project) -> None:
-    project.build("-t", "static-site")
-    (project.root / "web" / "app" / "main.js").rename(project.root / "web" / "app" / "renamed.js")
-    project.build("-t", "static-site")
-    assert ["scratch_app-1.0-site"] == project.dist
-    assert ["app/renamed.js"] == [name for name in tree(project.site) if name.startswith("app/")]
-
-
-def test_a_folder_that_somebody_else_made_is_not_replaced(project: Project) -> None:
-    project.write("dist/scratch_app-1.0-site/precious.txt", "precious")
-    assert "not made by hatch-neurenix; refusing to replace it" in refuses(project, "-t", "static-site")
-    assert {"precious.txt": b"precious"} == tree(project.site)
-
-
-def test_a_site_without_pages_has_a_plain_index(project: Project) -> None:
-    project.configure('pages = "web"', 'models = ["tiny"]')
-    project.build("-t", "static-site")
-    page = (project.site / "index.html").read_text(encoding="utf-8")
-    assert "./models/tiny/tiny.js" in page
-    assert "[batch, 4]" in page
-    assert "<style" not in page
-    assert "<script" not in page
-    assert (project.site / "neurenix-site.css").is_file()
-
-
-def test_hidden_files_stay_out_of_a_site(project: Project) -> None:
-    project.write("web/.env", "TOKEN=secret")
-    project.write("web/.git/config", "secret")
-    assert "leaves out web/.env" in project.build("-t", "static-site")
-    assert not any(b"secret" in content for content in tree(project.site).values())
-
-
-def test_a_link_inside_the_project_is_copied_and_one_that_leaves_it_refused(project: Project) -> None:
-    project.write("logo.svg", "<svg/>")
-    (project.root / "web" / "logo.svg").symlink_to(project.root / "logo.svg")
-    project.build("-t", "static-site")
-    assert not (project.site / "logo.svg").is_symlink()
-    before = tree(project.site)
-    (project.root / "web" / "passwd").symlink_to("/etc/passwd")
-    (project.root / "web" / "loop").symlink_to(project.root / "web")
-    said = refuses(project, "-t", "static-site")
-    assert "passwd: is a link that leaves the project -- copy the file instead" in said
-    assert "loop: is a linked folder -- copy it instead" in said
-    assert before == tree(project.site)
-
-
-@pytest.mark.parametrize("name", ["models/mine.js", "SHA256SUMS"])
-def test_a_page_may_not_take_the_name_of_a_generated_file(project: Project, name: str) -> None:
-    project.write(f"web/{name}", "mine")
-    assert "the site needs this name for its own files -- rename it" in refuses(project, "-t", "static-site")
-
-
-@pytest.mark.parametrize(
-    ("option", "problem"),
-    [
-        ('pages = "wep"', "static-site.pages: 'wep' is no folder in "),
-        ('pages = "../out"', "static-site.pages: '../out' leaves the project -- move the pages into it"),
-        (
-            'models = ["tny"]',
-            "static-site.models[0]: 'tny' is not declared in tool.neurenix.models -- did you mean 'tiny'?",
-        ),
-        ('page = "web"', "static-site.page: unknown key -- did you mean 'pages'?"),
-        ("models = 'tiny'", "static-site.models: expected array, got string 'tiny' -- write ['tiny']"),
-    ],
-)
-def test_a_mistake_in_the_sites_table_is_named(project: Project, option: str, problem: str) -> None:
-    (project.root.parent / "out").mkdir(exist_ok=True)
-    project.configure('pages = "web"', option)
-    assert problem in refuses(project, "-t", "static-site")
 
 
 def test_a_project_that_does_not_use_the_plugin_does_not_pay_for_it(project: Project) -> None:

@@ -13,7 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up. A module may import from its own layer and from those below; the siblings of one layer
 # that must stay strangers are listed apart. A longer name wins over a shorter one.
 LAYERS = (
-    {"neurenix.errors", "neurenix.resources", "neurenix.dtypes", "neurenix.dims", "neurenix.expr", "neurenix.file_lock"},
+    {
+        "neurenix.errors",
+        "neurenix.resources",
+        "neurenix.dtypes",
+        "neurenix.dims",
+        "neurenix.expr",
+        "neurenix.file_lock",
+    },
     {"neurenix.ops", "neurenix.cache", "neurenix.toolchain"},
     {"neurenix.graph"},
     {"neurenix.phynexus", "neurenix.compiler", "neurenix.bundle"},
@@ -85,7 +92,11 @@ def test_imports_go_down_only(name: str, path: Path) -> None:
 
 
 def test_only_the_plugin_imports_hatchling() -> None:
-    guilty = [n for n, p in modules() if not n.startswith("hatch_neurenix") and any(i.startswith("hatchling") for i in imports(p))]
+    guilty = [
+        n
+        for n, p in modules()
+        if not n.startswith("hatch_neurenix") and any(i.startswith("hatchling") for i in imports(p))
+    ]
     assert [] == guilty
 
 

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-XX
+import json
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
-pytest_plugins = ["scratch_training"]
+import pytest
+from scratch_training import REPOSITORY, Project, make_project
+
+from neurenix import pipeline
+from neurenix.errors import ConfigError, ToolchainError, VerificationError
+from neurenix.export import ExportReport
+from neurenix.graph.store import load_graph
+from neurenix.jobs import check_model_names, plan_jobs
+from neurenix.pipeline import Work, build_model
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return make_project(tmp_path, monkeypatch)
 
 
 def test_a_model_is_trained_compiled_and_reported(project: Project) -> None:

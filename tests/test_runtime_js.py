@@ -83,9 +83,7 @@ def entry_values(**changes: Any) -> dict[str, Any]:
 @pytest.mark.zig
 def test_the_runtime_passes_its_tests_in_node(compiled_tiny_bundle: Path) -> None:
     tests = sorted(str(path) for path in JS.glob("*.test.js"))
-    report = run(
-        node(), "--test", "--test-reporter=tap", *tests, NEURENIX_TEST_BUNDLE=str(compiled_tiny_bundle)
-    )
+    report = run(node(), "--test", "--test-reporter=tap", *tests, NEURENIX_TEST_BUNDLE=str(compiled_tiny_bundle))
     assert int(re.search(r"^# pass (\d+)$", report, re.M)[1]) > len(tests)  # type: ignore[index]
     assert "# skipped 0" in report
 
@@ -175,11 +173,7 @@ def test_hostile_names_stay_data_in_the_entry(tmp_path: Path) -> None:
 
 def test_the_runtime_needs_no_eval_no_blob_and_no_other_origin() -> None:
     forbidden = re.compile(r"\beval\(|new Function|\bBlob\b|createObjectURL|https?://|\bimport\(\s*[^'\s]")
-    found = [
-        f"{path.name}: {match}"
-        for path in RUNTIME.rglob("*.js")
-        for match in forbidden.findall(path.read_text())
-    ]
+    found = [f"{path.name}: {match}" for path in RUNTIME.rglob("*.js") for match in forbidden.findall(path.read_text())]
     assert found == []
 
 

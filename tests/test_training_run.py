@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-XX
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
 
-pytest_plugins = ["scratch_training"]
+import pytest
+from scratch_training import Project, make_project
+
+from neurenix.errors import NeurenixError, TrainingError
+from neurenix.pipeline import build_models
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return make_project(tmp_path, monkeypatch)
 
 
 def failure(project: Project, train: str, **keys: Any) -> str:

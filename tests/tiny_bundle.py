@@ -77,9 +77,7 @@ def write_tiny_bundle(folder: Path, name: str, *, seed: int = 0, golden_shift: f
         "abi": ABI,
         "device": "auto",
         "inputs": [{"name": "input", "dtype": "float32", "shape": ["batch", WIDTH], "offset": 0}],
-        "outputs": [
-            {"name": "output", "dtype": "float32", "shape": ["batch", WIDTH], "offset": MAX_BATCH * WIDTH * 4}
-        ],
+        "outputs": [{"name": "output", "dtype": "float32", "shape": ["batch", WIDTH], "offset": MAX_BATCH * WIDTH * 4}],
         "dims": [{"name": "batch", "min": 1, "max": MAX_BATCH}],
         "layers": [{"name": "0", "type": "Scale", "config": {}, "parameters": ["0.weight", "0.bias"]}],
         "memory": {"base": BASE, "weights": packed.nbytes, "arena": arena, "pages": 2},

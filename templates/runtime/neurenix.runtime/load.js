@@ -48,7 +48,7 @@ export async function load(entry, path, options = {}) {
 }
 
 /** @param {LoadOptions} options */
-function checkOptions({ device = 'auto', threads = 1 }) {
+function checkOptions({ device = 'auto', threads = 1, worker = false }) {
   if (!DEVICES.includes(device)) {
     throw new NeurenixError('bad_input',
       `options.device is '${device}'. ${didYouMean(String(device), DEVICES)}`);
@@ -56,6 +56,10 @@ function checkOptions({ device = 'auto', threads = 1 }) {
   if (device === 'webgpu') {
     throw new NeurenixError('unsupported',
       "WebGPU arrives in a later version. Use device: 'auto', which takes WebAssembly.");
+  }
+  if (worker) {
+    throw new NeurenixError('unsupported',
+      'Running in a worker of its own arrives in a later version. Leave out options.worker.');
   }
   if (!Number.isInteger(threads) || threads < 1) {
     throw new NeurenixError('bad_input',

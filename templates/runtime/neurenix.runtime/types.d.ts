@@ -103,6 +103,8 @@ export interface LoadOptions {
   device?: 'auto' | 'webgpu' | 'wasm';
   /** How many threads to run. This version runs one, and says so once. */
   threads?: number;
+  /** Run in a worker of its own: not in this version, which refuses `true`. */
+  worker?: boolean;
   onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;
   /** Used in place of the global `fetch`. */
