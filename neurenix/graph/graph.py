@@ -113,7 +113,7 @@ def check(graph: Graph) -> Graph:
         if node.output in ready:
             raise GraphError(f"{where} makes a value that is there already")
         try:
-            shape = row.shape([graph.values[i].shape for i in node.inputs], row.bind(node.attrs))
+            shape = row.infer([graph.values[i].shape for i in node.inputs], row.bind(node.attrs))
         except NeurenixError as error:
             raise GraphError(f"{where}: {error}") from error
         if shape != graph.values[node.output].shape:

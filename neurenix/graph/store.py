@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,17 @@ import numpy as np
 from neurenix import dims, expr
 from neurenix.dims import Dim
 from neurenix.dtypes import dtype
-from neurenix.errors import GraphError
+from neurenix.errors import GraphError, NeurenixError
 from neurenix.expr import Expr
 from neurenix.graph.graph import Epilogue, Graph, Layer, Node, Value, check
 
 _FORMAT = 1
+# What zipfile, NumPy, json and the reading below raise for bytes and values that are wrong; RuntimeError is
+# also the parent of what zipfile raises for encryption and unknown compression, and of RecursionError.
+_DAMAGE = (
+    OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError,
+    NeurenixError, zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
 
 
 def save_graph(graph: Graph, path: Path) -> None:
@@ -48,9 +56,9 @@ def load_graph(path: Path) -> Graph:
                 name: np.lib.format.read_array(io.BytesIO(archive.read(f"{i}.npy")), allow_pickle=False)
                 for i, name in enumerate(data["constants"])
             }
-    except (OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise GraphError(f"{path} is not a stored graph: {error}") from error
-    return check(_from_json(data, arrays))
+            return check(_from_json(data, arrays))
+    except _DAMAGE as error:
+        raise GraphError(f"{path} is not a stored graph: {type(error).__name__} {error}") from error
 
 
 def attrs_to_json(attrs: Mapping[str, Any]) -> dict[str, Any]:

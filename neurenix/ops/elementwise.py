@@ -10,7 +10,7 @@ import numpy as np
 from neurenix import expr as ex
 from neurenix.expr import Expr
 from neurenix.ops import shapes
-from neurenix.ops.op import REQUIRED, Array, Family, Op
+from neurenix.ops.op import REQUIRED, Array, Family, Op, pointwise
 
 
 def _row(name: str, arity: int, expr: Callable[..., Expr], oracle: Callable[..., Array], doc: str, **more: Any) -> Op:
@@ -24,8 +24,7 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _map_oracle(*arrays: Array, expr: Expr) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray(ex.evaluate(expr, arrays))
+    return pointwise(expr, arrays)
 
 
 ROWS = (

@@ -42,7 +42,8 @@ def run_plan(
     for step in plan.steps:
         names = (*step.inputs, *(step.epilogue.inputs if step.epilogue else ()))
         arrays = [values[n].reshape([evaluate(s, dims) for s in shape]) for n, shape in zip(names, step.shapes)]
-        values[step.output] = run_node(step, arrays, dims)
+        # An expression may leave operands unread, and then its result is smaller than the kernel's.
+        values[step.output] = np.broadcast_to(run_node(step, arrays, dims), [evaluate(s, dims) for s in step.shape])
     return {name: values[name] for name in plan.outputs}
 
 
