@@ -31,8 +31,10 @@ class DType:
 _ROWS = (
     DType("float32", 4, "float", "f32", "Float32Array"),
     DType("float64", 8, "double", None, "Float64Array"),
+    DType("float16", 2, "_Float16", "f16", "Uint16Array"),
     DType("int64", 8, "int64_t", None, "BigInt64Array"),
     DType("int32", 4, "int32_t", "i32", "Int32Array"),
+    DType("int8", 1, "int8_t", None, "Int8Array"),
     DType("uint8", 1, "uint8_t", None, "Uint8Array"),
     DType("bool", 1, "uint8_t", None, "Uint8Array"),
 )

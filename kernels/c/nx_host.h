@@ -2,6 +2,8 @@
 #ifndef NX_HOST_H
 #define NX_HOST_H
 
+#include <stdint.h>
+
 // As wide as a pointer: 32 bits in wasm32, where 64-bit address arithmetic would cost, 64 natively.
 typedef __INTPTR_TYPE__ nx_int;
 

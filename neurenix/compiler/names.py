@@ -15,7 +15,7 @@ class KernelNames:
     _known: dict[tuple[object, ...], str] = field(default_factory=dict)
 
     def of(self, node: Node, source: str, layouts: tuple[object, ...]) -> str:
-        """Return the function that can run `node`: `layouts` says how it reads its epilogue's or map's operands."""
+        """Return the function that can run `node`: `layouts` is what else tells functions apart: layouts, dtypes, macros."""
         expression = node.attrs.get("expr") if node.op == "map" else node.epilogue and node.epilogue.expr
         key = (source, expression, layouts)
         if key not in self._known:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from neurenix import expr as ex
 from neurenix import ops
+from neurenix.compiler.print_map import include, print_map
 from neurenix.dims import Size, to_c
 from neurenix.graph.plan import Plan, Step
 
@@ -46,26 +47,23 @@ def _comment(text: str) -> str:
 
 def _kernel(step: Step, plan: Plan) -> str:
     if step.op == "map":
-        return _map(step)
+        return print_map(step, plan)
     kernel = ops.get(step.op).kernel
     assert kernel is not None
-    defines = [f"#define NX_NAME {step.kernel}"]
+    defines = {"NX_NAME": step.kernel}
     head: list[str] = []
     if kernel.epilogue:
         params, arguments, body = _epilogue(step, plan)
         function = f"{step.kernel}_epilogue"
-        head = [
-            f"NX_INLINE nx_f32 {function}(nx_f32 x0, nx_int at, nx_int col, nx_int count{params}) {{",
-            *body,
-            "}",
-        ]
-        defines += [
-            f"#define NX_EPILOGUE {function}",
-            f"#define NX_EPILOGUE_PARAMS {params}",
-            f"#define NX_EPILOGUE_ARGS {arguments}",
-        ]
-    names = [d.split()[1] for d in defines]
-    return "\n".join([*head, *defines, f'#include "{kernel.source}"', *(f"#undef {n}" for n in names)])
+        head = [f"NX_INLINE nx_f32 {function}(nx_f32 x0, nx_int at, nx_int col, nx_int count{params}) {{", *body, "}"]
+        defines |= {"NX_EPILOGUE": function, "NX_EPILOGUE_PARAMS": params, "NX_EPILOGUE_ARGS": arguments}
+    if kernel.typed:
+        defines["NX_TYPE"] = plan.dtype(step.output).c
+    if kernel.index is not None:
+        defines["NX_INDEX"] = plan.dtype(step.inputs[kernel.index]).c
+    if kernel.defines is not None:
+        defines |= kernel.defines(step.attrs)
+    return "\n".join([*head, include(kernel.source, defines)])
 
 
 def _epilogue(step: Step, plan: Plan) -> tuple[str, str, list[str]]:
@@ -83,34 +81,6 @@ def _epilogue(step: Step, plan: Plan) -> tuple[str, str, list[str]]:
     params = "".join(f", const float *e{i}" for i in range(1, len(operands)))
     arguments = "".join(f", e{i}" for i in range(1, len(operands)))
     return params, arguments, [*lines, *(f"  {s}" for s in statements), f"  return {result};"]
-
-
-def _map(step: Step) -> str:
-    params, rows, loads = "", [], []
-    for i, operand in enumerate(step.operands):
-        params += f", const float *x{i}, nx_int x{i}_0, nx_int x{i}_1, nx_int x{i}_2"
-        rows.append(f"const float *p{i} = x{i} + (a) * x{i}_0 + (b) * x{i}_1 + (c) * x{i}_2;")
-        loads.append(f"nx_load_n(p{i} + i, count)" if operand.walks else f"nx_set(*p{i})")
-    arguments = [f"v{i}" for i in range(len(loads))]
-    statements, result = ex.print_c(step.attrs["expr"], arguments)
-    function = f"{step.kernel}_value"
-    pointers = ", ".join(f"const float *p{i}" for i in range(len(loads)))
-    passed = ", ".join(f"p{i}" for i in range(len(loads)))
-    return "\n".join(
-        [
-            f"NX_INLINE nx_f32 {function}(nx_int i, nx_int count, {pointers}) {{",
-            *(f"  const nx_f32 v{i} = {load};" for i, load in enumerate(loads)),
-            *(f"  {s}" for s in statements),
-            f"  return {result};",
-            "}",
-            f"#define NX_NAME {step.kernel}",
-            f"#define NX_MAP_PARAMS {params}",
-            f"#define NX_MAP_AT(a, b, c) {' '.join(rows)}",
-            f"#define NX_MAP(i, count) {function}(i, count, {passed})",
-            '#include "map.c"',
-            *(f"#undef {name}" for name in ("NX_NAME", "NX_MAP_PARAMS", "NX_MAP_AT", "NX_MAP")),
-        ]
-    )
 
 
 def _abi(abi: int) -> str:
@@ -153,6 +123,7 @@ def _size(size: Size) -> str:
 
 
 def _pointer(name: str, plan: Plan) -> str:
+    of = plan.dtype(name).c
     if name in plan.tensors:
-        return f"(const float *)(weights + {plan.tensors[name].offset})"
-    return f"(float *)(arena + {plan.buffers[name].offset})"
+        return f"(const {of} *)(weights + {plan.tensors[name].offset})"
+    return f"({of} *)(arena + {plan.buffers[name].offset})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from neurenix import ops
+from neurenix import expr, ops
 from neurenix.compiler.matching import per_channel
 from neurenix.compiler.memory import Lifetime, plan_memory
 from neurenix.compiler.names import KernelNames
@@ -15,15 +15,19 @@ from neurenix.dtypes import DType, dtype
 from neurenix.errors import UnsupportedError
 from neurenix.graph.graph import Array, Graph, Node, Value
 from neurenix.graph.packing import aligned, pack, packed_size
-from neurenix.graph.plan import Buffer, Operand, Packed, Plan, Step
+from neurenix.graph.plan import Buffer, Packed, Plan, Step
 
 # Offsets are 32-bit in WebAssembly, and a page of its memory is 64 KiB: stay well inside 2 GiB.
 LARGEST_ARENA = (1 << 31) - (1 << 20)
 
 
+# float64 is the reference's alone, float16 is a way to store parameters.
+COMPILED = ("float32", "int64", "int32", "int8", "uint8", "bool")
+
+
 @dataclass
 class _Draft:
-    """A plan in the making. `alias` maps a reshape's result to the buffer that holds it."""
+    """A plan in the making. `alias` maps a value to the one whose buffer it shares."""
 
     graph: Graph
     steps: list[Step] = field(default_factory=list)
@@ -33,11 +37,23 @@ class _Draft:
     alias: dict[str, str] = field(default_factory=dict)
     scratch: dict[str, int] = field(default_factory=dict)
     names: KernelNames = field(default_factory=KernelNames)
+    done: int = 0  # nodes
 
     def place(self, name: str) -> str:
         while name in self.alias:
             name = self.alias[name]
         return name
+
+    def share(self, name: str, with_: str) -> None:
+        self.alias[name] = with_
+
+    def is_last_reader(self, name: str) -> bool:
+        """Say whether the node being added is the last to read a value's buffer, under any name."""
+        place = self.place(name)
+        if place in (*self.graph.inputs, *self.graph.constants, *self.graph.outputs):
+            return False
+        members = {place, *(n for n in self.alias if self.place(n) == place)}
+        return not any(members & set(node.reads) for node in self.graph.nodes[self.done + 1 :])
 
 
 def schedule(graph: Graph, labels: tuple[str, ...] = (), threads: bool = True) -> tuple[Plan, bytes]:
@@ -59,12 +75,24 @@ def schedule(graph: Graph, labels: tuple[str, ...] = (), threads: bool = True) -
 
 
 def _add(node: Node, draft: _Draft) -> None:
+    for name in (*node.reads, node.output):
+        if draft.graph.values[name].dtype.name not in COMPILED:
+            of = draft.graph.values[name].dtype
+            raise UnsupportedError(f"{_where(node)} works on '{name}', which is {of}; compiled are {', '.join(COMPILED)}")
     if node.op == "reshape" and _can_alias(node, draft):
-        draft.alias[node.output] = node.inputs[0]
-    elif node.op in ("reshape", "map"):
-        _add_map(node, draft)
+        draft.share(node.output, node.inputs[0])
+    elif node.op == "reshape":
+        _add_copy(node, node.inputs[0], draft)
+    elif node.op == "map":
+        shapes = [draft.graph.values[i].shape for i in node.inputs]
+        _add_map(node, shapes, draft.graph.values[node.output].shape, draft)
     else:
         _add_structured(node, draft)
+    draft.done += 1
+
+
+def _where(node: Node) -> str:
+    return f"op '{node.op}' ('{node.output}'" + (f" in layer '{node.scope}')" if node.scope else ")")
 
 
 def _can_alias(node: Node, draft: _Draft) -> bool:
@@ -72,18 +100,22 @@ def _can_alias(node: Node, draft: _Draft) -> bool:
     return node.output not in draft.graph.outputs and node.inputs[0] not in draft.graph.constants
 
 
-def _add_map(node: Node, draft: _Draft) -> None:
+def _add_copy(node: Node, source: str, draft: _Draft) -> None:
+    """Copy a value into the node's output: one operand, walked from end to end."""
+    flat = (product(draft.graph.values[node.output].shape),)
+    copy = Node("map", (source,), node.output, {"expr": expr.operand(0), "dtype": None}, scope=node.scope, label="copy")
+    _add_map(copy, [flat], flat, draft)
+
+
+def _add_map(node: Node, shapes: list[Shape], out: Shape, draft: _Draft) -> None:
     values = draft.graph.values
-    _needs_float32(node, draft)
-    if node.op == "reshape":  # a copy: one operand, walked from end to end
-        shapes: list[Shape] = [(product(values[node.output].shape),)]
-        out = shapes[0]
-        node = replace(node, op="map", attrs={"expr": ops.get("map").bind({"expr": _identity()})["expr"]}, label="copy")
-    else:
-        shapes, out = [values[i].shape for i in node.inputs], values[node.output].shape
     sizes, operands = map_operands(shapes, out, node)
-    inputs = tuple(_argument(i, "pad8" if o.walks else "rows", draft) for i, o in zip(node.inputs, operands))
-    name = draft.names.of(node, "map.c", tuple(o.walks for o in operands))
+    dtypes = tuple(values[name].dtype.name for name in (*node.inputs, node.output))
+    vector = set(dtypes) == {"float32"}
+    layouts = ["pad8" if o.walks and vector else "rows" for o in operands]
+    inputs = tuple(_argument(i, layout, draft) for i, layout in zip(node.inputs, layouts))
+    key = (tuple(o.walks for o in operands), () if vector else dtypes)
+    name = draft.names.of(node, "map.c" if vector else "map_scalar.c", key)
     draft.steps.append(
         Step(name, "map", node.attrs, inputs, draft.place(node.output), tuple(shapes), out, sizes, operands, None, None,
              node.scope, node.label)
@@ -91,51 +123,52 @@ def _add_map(node: Node, draft: _Draft) -> None:
 
 
 def _add_structured(node: Node, draft: _Draft) -> None:
-    row, values = ops.get(node.op), draft.graph.values
-    where = f"'{node.output}'" + (f" in layer '{node.scope}'" if node.scope else "")
-    if row.kernel is None:
-        raise UnsupportedError(f"op '{node.op}' ({where}) has no kernel in this version and cannot be compiled")
-    _needs_float32(node, draft)
+    kernel, values = ops.get(node.op).kernel, draft.graph.values
+    if kernel is None:
+        raise UnsupportedError(f"{_where(node)} has no kernel in this version and cannot be compiled")
+    dtypes = _kernel_dtypes(kernel, node, draft)
     shapes, out = [values[i].shape for i in node.inputs], values[node.output].shape
-    sizes = row.kernel.sizes(shapes, out, node.attrs)
-    if len(sizes) > 0 and row.name == "permute" and len(out) > 4:
-        raise UnsupportedError(f"op 'permute' ({where}) has {len(out)} axes; its kernel takes 4")
+    sizes = kernel.sizes(shapes, out, node.attrs)
+    if kernel.in_place:
+        node = _in_place(node, draft)
     inputs = []
-    for name, layout in zip(node.inputs, row.kernel.packing):
-        if layout is not None and (
-            name not in draft.graph.constants or (len(values[name].shape) > 2 and node.op == "matmul")
-        ):
-            raise UnsupportedError(f"op '{node.op}' ({where}) multiplies by '{name}', which must be a constant matrix")
+    for name, layout in zip(node.inputs, (*kernel.packing, *[None] * len(node.inputs))):
+        if layout is not None and name not in draft.graph.constants:
+            raise UnsupportedError(f"{_where(node)} needs '{name}' to be a constant")
         inputs.append(_argument(name, layout or "rows", draft))
-    epilogue = node.epilogue
+    epilogue, layouts = node.epilogue, []
     if epilogue:
         layouts = [_epilogue_layout(values[i].shape, out) for i in epilogue.inputs]
         epilogue = replace(epilogue, inputs=tuple(_argument(i, x, draft) for i, x in zip(epilogue.inputs, layouts)))
-        name = draft.names.of(node, row.kernel.source, tuple(layouts))
-    else:
-        name = draft.names.of(node, row.kernel.source, ())
+    defines = tuple(sorted(kernel.defines(node.attrs).items())) if kernel.defines else ()
+    name = draft.names.of(node, kernel.source, (tuple(layouts), dtypes, defines))
     scratch = None
-    if row.kernel.scratch is not None:
+    if kernel.scratch is not None:
         scratch = f"scratch_{len(draft.steps)}"
-        draft.scratch[scratch] = bounds(row.kernel.scratch(sizes), draft.graph.dims)[1] * 4
+        draft.scratch[scratch] = bounds(kernel.scratch(sizes), draft.graph.dims)[1] * 4
     draft.steps.append(
         Step(name, node.op, node.attrs, tuple(inputs), draft.place(node.output),
              tuple(values[i].shape for i in node.reads), out, sizes, (), epilogue, scratch, node.scope, node.label)
     )  # fmt: skip
 
 
-def _needs_float32(node: Node, draft: _Draft) -> None:
+def _kernel_dtypes(kernel: ops.Kernel, node: Node, draft: _Draft) -> tuple[str, ...]:
+    """Return the dtypes that the function is printed for; a kernel that is not typed takes float32 alone."""
+    indices = set() if kernel.index is None else {node.inputs[kernel.index]}
     for name in (*node.reads, node.output):
-        if draft.graph.values[name].dtype.name != "float32":
-            where = f"'{node.output}'" + (f" in layer '{node.scope}'" if node.scope else "")
-            of = draft.graph.values[name].dtype
-            raise UnsupportedError(f"op '{node.op}' ({where}) works on '{name}', which is {of}; kernels take float32")
+        of = draft.graph.values[name].dtype.name
+        if not kernel.typed and name not in indices and of != "float32":
+            raise UnsupportedError(f"{_where(node)} works on '{name}', which is {of}; its kernel takes float32")
+    return tuple(draft.graph.values[n].dtype.name for n in (*node.inputs, node.output)) if kernel.typed or indices else ()
 
 
-def _identity() -> object:
-    from neurenix import expr  # a name that would shadow the attribute of the same name above
-
-    return expr.operand(0)
+def _in_place(node: Node, draft: _Draft) -> Node:
+    """Let the output be input 0's buffer where nobody reads that any more; else copy it first."""
+    if draft.is_last_reader(node.inputs[0]) and node.output not in draft.graph.outputs:
+        draft.share(node.output, node.inputs[0])
+        return node
+    _add_copy(node, node.inputs[0], draft)
+    return replace(node, inputs=(node.output, *node.inputs[1:]))
 
 
 def _epilogue_layout(shape: Shape, out: Shape) -> str:
@@ -147,8 +180,6 @@ def _argument(name: str, layout: str, draft: _Draft) -> str:
     array = draft.graph.constants.get(name)
     if array is None:
         return draft.place(name)
-    if dtype(array.dtype).name != "float32":
-        raise UnsupportedError(f"the constant '{name}' is {array.dtype}; kernels take float32")
     known = name if layout == "rows" else f"{name}:{layout}"
     if known not in draft.tensors:
         _pack(known, array, layout, draft)
@@ -193,5 +224,3 @@ def _bytes(shape: Shape, of: DType, draft: _Draft) -> int:
     size: Size = product(shape)
     return bounds(size, draft.graph.dims)[1] * of.size
 
-
-__all__ = ["Operand", "schedule"]

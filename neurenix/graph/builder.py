@@ -83,7 +83,7 @@ class GraphBuilder:
         bound = row.bind(attrs)
         shape = row.infer([v.shape for v in inputs], bound)
         name = self._fresh(op)
-        value = self.values[name] = Value(name, inputs[0].dtype, shape)
+        value = self.values[name] = Value(name, row.infer_dtype([v.dtype for v in inputs], bound), shape)
         scope = next((s for s in reversed(self._scopes) if s), "")
         self.nodes.append(Node(op, tuple(v.name for v in inputs), name, bound, scope=scope, label=op))
         return value

@@ -113,9 +113,13 @@ def check(graph: Graph) -> Graph:
         if node.output in ready:
             raise GraphError(f"{where} makes a value that is there already")
         try:
-            shape = row.infer([graph.values[i].shape for i in node.inputs], row.bind(node.attrs))
+            bound = row.bind(node.attrs)
+            shape = row.infer([graph.values[i].shape for i in node.inputs], bound)
+            made = row.infer_dtype([graph.values[i].dtype for i in node.inputs], bound)
         except NeurenixError as error:
             raise GraphError(f"{where}: {error}") from error
+        if made != graph.values[node.output].dtype:
+            raise GraphError(f"{where} makes {made}, declared is {graph.values[node.output].dtype}")
         if shape != graph.values[node.output].shape:
             raise GraphError(f"{where} makes shape {shape}, declared is {graph.values[node.output].shape}")
         if node.epilogue and max(operands_of(node.epilogue.expr), default=0) > len(node.epilogue.inputs):

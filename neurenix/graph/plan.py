@@ -83,3 +83,7 @@ class Plan:
     labels: tuple[str, ...] = ()
     device: str = "auto"
     threads_requested: bool = field(default=True)
+
+    def dtype(self, name: str) -> DType:
+        """Return the dtype of a buffer or a parameter."""
+        return self.tensors[name].dtype if name in self.tensors else self.buffers[name].dtype

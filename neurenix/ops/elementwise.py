@@ -9,7 +9,7 @@ import numpy as np
 
 from neurenix import expr as ex
 from neurenix.expr import Expr
-from neurenix.ops import shapes
+from neurenix.ops import shapes, types
 from neurenix.ops.op import REQUIRED, Array, Family, Op, pointwise
 
 
@@ -23,8 +23,8 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x < 0, e, 1) / (1 + e), dtype=np.result_type(x))
 
 
-def _map_oracle(*arrays: Array, expr: Expr) -> Array:
-    return pointwise(expr, arrays)
+def _map_oracle(*arrays: Array, expr: Expr, dtype: str | None) -> Array:
+    return pointwise(expr, arrays, arrays[0].dtype if dtype is None else np.dtype(dtype))
 
 
 ROWS = (
@@ -52,5 +52,5 @@ ROWS = (
     # A fused chain is an op like any other: its expression is an attribute. The compiler makes these, and
     # so does autograd, whose derivative of an elementwise op is one `map`.
     Op("map", Family.ELEMENTWISE, "Any scalar expression `expr` of its inputs.", -1, shapes.broadcast, _map_oracle,
-       expr=lambda *xs, expr: expr, attrs={"expr": REQUIRED}),
+       dtype=types.mapped, expr=lambda *xs, expr, dtype: expr, attrs={"expr": REQUIRED, "dtype": None}),
 )  # fmt: skip

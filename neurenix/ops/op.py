@@ -16,7 +16,9 @@ import numpy as np
 
 from neurenix import expr as ex
 from neurenix.dims import Shape, Size
+from neurenix.dtypes import DType, dtype
 from neurenix.errors import GraphError
+from neurenix.ops import types
 
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
@@ -52,12 +54,20 @@ class Kernel:
     is a constant (`None`: it is passed as it is); `scratch(sizes)` is the number of float32 values of
     scratch memory that one thread needs. Where `channels_last` is set, input 0 and the output are image
     tensors that the layout pass turns to NHWC, and the attribute `layout` says so.
+
+    A kernel takes float32, unless it is `typed`: then NX_TYPE is the output's element type, and NX_INDEX that of
+    input `index`. `in_place` means that the output is input 0's own buffer. `defines(attrs)` are further macros
+    that change the loop itself, such as what a reduction does to two elements.
     """
 
     source: str
     sizes: Callable[[Sequence[Shape], Shape, Attrs], dict[str, Size]]
     packing: tuple[str | None, ...]
     epilogue: bool = False
+    typed: bool = False
+    index: int | None = None
+    in_place: bool = False
+    defines: Callable[[Attrs], dict[str, str]] | None = None
     scratch: Callable[[Mapping[str, Size]], Size] | None = None
     channels_last: bool = False
 
@@ -66,7 +76,7 @@ class Kernel:
 class Op:
     """One operator.
 
-    `shape(shapes, attrs)` is the shape rule. `oracle(*arrays, **attrs)` is an independent NumPy definition,
+    `shape(shapes, attrs)` is the shape rule and `dtype(dtypes, attrs)` the dtype rule. `oracle(*arrays, **attrs)` is an independent NumPy definition,
     correct in any float precision: tests and golden values come from it. `compute` is the eager
     implementation where the oracle would be too slow to train with. `gradient(g, y, inputs, attrs)` returns
     the gradient for each input (or None), written with the inputs' own operators, so that it can be traced
@@ -80,6 +90,7 @@ class Op:
     arity: int
     shape: Callable[[Sequence[Shape], Attrs], Shape]
     oracle: Callable[..., Array]
+    dtype: types.Rule = types.same
     expr: Callable[..., ex.Expr] | None = None
     compute: Callable[..., Array] | None = None
     gradient: Callable[..., Sequence[Any]] | None = None
@@ -112,6 +123,13 @@ class Op:
         except (TypeError, ValueError, IndexError) as error:
             raise GraphError(f"op '{self.name}' cannot use its attributes {dict(attrs)}: {error}") from error
 
+    def infer_dtype(self, dtypes: Sequence[DType], attrs: Attrs) -> DType:
+        """Apply the dtype rule. Raises GraphError, naming the op, for dtypes that the op does not take."""
+        try:
+            return self.dtype(dtypes, attrs)
+        except GraphError as error:
+            raise GraphError(f"op '{self.name}': {error}") from None
+
     def expression(self, attrs: Attrs) -> ex.Expr:
         """Return the scalar expression of an elementwise op, its attributes filled in."""
         assert self.expr is not None, f"{self.name} is not elementwise"
@@ -119,16 +137,18 @@ class Op:
 
     def evaluate(self, arrays: Sequence[Array], attrs: Attrs) -> Array:
         """Compute the op eagerly with NumPy, in the inputs' precision."""
-        if self.compute is not None:
-            return self.compute(*arrays, **attrs)
-        if self.expr is not None:
-            return pointwise(self.expression(attrs), arrays)
-        return self.oracle(*arrays, **attrs)
+        out = self.infer_dtype([dtype(a.dtype) for a in arrays], attrs).numpy
+        with np.errstate(all="ignore"):
+            if self.compute is not None:
+                return np.asarray(self.compute(*arrays, **attrs), dtype=out)
+            if self.expr is not None:
+                return pointwise(self.expression(attrs), arrays, out)
+            return np.asarray(self.oracle(*arrays, **attrs), dtype=out)
 
 
-def pointwise(expr: ex.Expr, arrays: Sequence[Array]) -> Array:
+def pointwise(expr: ex.Expr, arrays: Sequence[Array], out: np.dtype[Any]) -> Array:
     """Compute a scalar expression on arrays that broadcast, those that it does not read included."""
     with np.errstate(all="ignore"):
-        result = np.asarray(ex.evaluate(expr, arrays), dtype=arrays[0].dtype)
+        result = np.asarray(ex.evaluate(expr, arrays), dtype=out)
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     return result if result.shape == shape else np.broadcast_to(result, shape).copy()

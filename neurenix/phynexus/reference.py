@@ -10,6 +10,7 @@ import numpy as np
 from neurenix import expr as ex
 from neurenix import ops
 from neurenix.dims import Dim, evaluate
+from neurenix.dtypes import dtype
 from neurenix.graph.graph import Array, Graph, Node
 from neurenix.graph.packing import unpack
 from neurenix.graph.plan import Plan, Step
@@ -64,7 +65,8 @@ def run_node(node: Node | Step, arrays: list[Array], dims: Mapping[str, int]) ->
         result = row.oracle(*arrays[:count], **concrete(node.attrs, dims))
         if node.epilogue:
             result = ex.evaluate(node.epilogue.expr, [result, *arrays[count:]])
-    return np.asarray(result, dtype=arrays[0].dtype)
+    made = row.infer_dtype([dtype(a.dtype) for a in arrays[:count]], row.bind(node.attrs))
+    return np.asarray(result, dtype=made.numpy)
 
 
 def concrete(attrs: Mapping[str, Any], dims: Mapping[str, int]) -> dict[str, Any]:

@@ -1,0 +1,125 @@
+"""Scalar expressions: a tree of primitives over operands and constants. Equal expressions are one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+
+Number = Union[int, float]
+Scalar = Union["Expr", int, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Expr:
+    """One node. `op` is "x" for an operand (`value` is its index), "const", or a primitive's name."""
+
+    op: str
+    args: tuple[Expr, ...] = ()
+    value: Number = 0
+
+    def __add__(self, other: Scalar) -> Expr:
+        return call("add", self, other)
+
+    def __radd__(self, other: Scalar) -> Expr:
+        return call("add", other, self)
+
+    def __sub__(self, other: Scalar) -> Expr:
+        return call("sub", self, other)
+
+    def __rsub__(self, other: Scalar) -> Expr:
+        return call("sub", other, self)
+
+    def __mul__(self, other: Scalar) -> Expr:
+        return call("mul", self, other)
+
+    def __rmul__(self, other: Scalar) -> Expr:
+        return call("mul", other, self)
+
+    def __truediv__(self, other: Scalar) -> Expr:
+        return call("div", self, other)
+
+    def __rtruediv__(self, other: Scalar) -> Expr:
+        return call("div", other, self)
+
+    def __neg__(self) -> Expr:
+        return call("neg", self)
+
+    def __lt__(self, other: Scalar) -> Expr:
+        return call("lt", self, other)
+
+    def __gt__(self, other: Scalar) -> Expr:
+        return call("lt", other, self)
+
+    def __repr__(self) -> str:
+        if self.op == "x":
+            return f"x{self.value}"
+        if self.op == "const":
+            return f"{self.value:g}"
+        return f"{self.op}({', '.join(map(repr, self.args))})"
+
+
+Rule = Callable[..., tuple[Scalar, ...]]
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """What a scalar operation is in each language, and its partial derivatives.
+
+    `c` prints float32 vectors of `nx_simd.h`; a comparison yields a mask there and a bool elsewhere. In scalar
+    loops the same text calls `nx_exp_1` for a float's `nx_exp`, and `nx_max_i` for an integer's `nx_max`, unless
+    `c_integer` says otherwise. `kind` is what the result is: "same" as the arguments, or always "bool", "float" or
+    "integer". `gradient(y, *args)` gives dy/darg for each argument. `identity` is the right operand that changes
+    nothing.
+    """
+
+    name: str
+    arity: int
+    numpy: Callable[..., Any]
+    c: str
+    wgsl: str
+    gradient: Rule
+    identity: float | None = None
+    commutes: bool = False
+    kind: str = "same"
+    c_integer: str | None = None
+
+
+# Filled by primitives.py, which is written with the expressions above.
+PRIMITIVES: dict[str, Primitive] = {}
+_interned: dict[tuple[Any, ...], Expr] = {}
+
+
+def make(op: str, args: tuple[Expr, ...] = (), value: Number = 0) -> Expr:
+    # repr tells 0.0 from -0.0 and one NaN from no NaN, which == does not.
+    key = (op, tuple(map(id, args)), repr(value))
+    return _interned.setdefault(key, Expr(op, args, value))
+
+
+def operand(index: int) -> Expr:
+    """Return the expression that stands for the `index`-th input."""
+    return make("x", value=index)
+
+
+def const(value: Number) -> Expr:
+    """Return a constant."""
+    return make("const", value=float(value))
+
+
+def call(name: str, *args: Scalar) -> Expr:
+    """Apply a primitive, simplifying what costs nothing to simplify (`x * 1`, `x + 0`, constants)."""
+    row = PRIMITIVES[name]
+    exprs = tuple(a if isinstance(a, Expr) else const(a) for a in args)
+    assert len(exprs) == row.arity, f"{name} takes {row.arity} arguments, got {len(exprs)}"
+    if all(e.op == "const" for e in exprs):
+        with np.errstate(all="ignore"):
+            return const(float(row.numpy(*(np.float64(e.value) for e in exprs))))
+    if name == "select" and exprs[0].op == "const":  # a condition that is known is no mask that C could print
+        return exprs[1] if exprs[0].value else exprs[2]
+    if row.identity is not None and exprs[1].op == "const" and exprs[1].value == row.identity:
+        return exprs[0]
+    if row.commutes and exprs[0].op == "const" and exprs[0].value == row.identity:
+        return exprs[1]
+    return make(name, exprs)

@@ -1,0 +1,135 @@
+"""Prints expressions as C, over float32 vectors or over single values of any kind, and as WGSL."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from neurenix.errors import GraphError
+from neurenix.expr.algebra import walk
+from neurenix.expr.node import PRIMITIVES, Expr
+
+# From the narrowest kind to the widest; each with the C type that computes it.
+KINDS = {"bool": "int", "integer": "long long", "float": "float"}
+
+Number = Callable[[float, Expr | None], str]
+
+
+def print_c(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
+    """Print an expression as C over `nx_f32` vectors: statements that name shared parts, and the result."""
+
+    def statement(e: Expr, name: str, text: str) -> str:
+        return f"const {'nx_i32' if PRIMITIVES[e.op].kind == 'bool' else 'nx_f32'} {name} = {text};"
+
+    return _print(expr, operands, lambda e: PRIMITIVES[e.op].c, lambda v, _: f"nx_set({_c_float(v)})", statement)
+
+
+def print_c_scalar(expr: Expr, operands: Sequence[str], kinds: Sequence[str]) -> tuple[list[str], str]:
+    """Print an expression as C over single values. `kinds` are the operands': "float", "integer" or "bool".
+
+    Floats compute in float, everything else in 64-bit integers, which hold every integer dtype exactly.
+    """
+    known = kinds_of(expr, kinds)
+
+    def template(e: Expr) -> str:
+        row = PRIMITIVES[e.op]
+        if _argument_kind(e, known) == "float":
+            return re.sub(r"\bnx_(\w+)\(", r"nx_\1_1(", row.c)
+        return row.c_integer or re.sub(r"\bnx_(\w+)\(", r"nx_\1_i(", row.c)
+
+    def number(value: float, user: Expr | None) -> str:
+        whole = math.isfinite(value) and value.is_integer()
+        integral = user is not None and whole and _argument_kind(user, known) != "float"
+        return f"{int(value)}ll" if integral else _c_float(value)
+
+    def statement(e: Expr, name: str, text: str) -> str:
+        return f"const {KINDS[known[e]]} {name} = {text};"
+
+    return _print(expr, operands, template, number, statement)
+
+
+def print_wgsl(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
+    """Print an expression as WGSL over f32 values."""
+    return _print(
+        expr, operands, lambda e: PRIMITIVES[e.op].wgsl, lambda v, _: _wgsl_float(v), lambda e, n, t: f"let {n} = {t};"
+    )
+
+
+def kinds_of(expr: Expr, operands: Sequence[str]) -> dict[Expr, str]:
+    """Return what each part of an expression is: "float", "integer" or "bool". Constants adapt to their users."""
+    known: dict[Expr, str] = {}
+
+    def visit(e: Expr) -> None:
+        if e in known or e.op == "const":
+            return
+        for a in e.args:
+            visit(a)
+        if e.op == "x":
+            known[e] = operands[int(e.value)]
+        else:
+            kind = PRIMITIVES[e.op].kind
+            known[e] = _argument_kind(e, known) if kind == "same" else kind
+
+    visit(expr)
+    return known
+
+
+def _argument_kind(e: Expr, known: dict[Expr, str]) -> str:
+    """Return what an operation computes in: the widest of its arguments, the condition of a select aside."""
+    arguments = e.args[1:] if e.op == "select" else e.args
+    found = [known[a] for a in arguments if a.op != "const"]
+    fractions = any(a.op == "const" and not float(a.value).is_integer() for a in arguments)
+    if fractions or not found or PRIMITIVES[e.op].kind == "float":
+        return "float"
+    return max(found, key=list(KINDS).index)
+
+
+def _print(
+    expr: Expr,
+    operands: Sequence[str],
+    template: Callable[[Expr], str],
+    number: Number,
+    statement: Callable[[Expr, str, str], str],
+) -> tuple[list[str], str]:
+    uses = Counter(walk(expr))
+    lines: list[str] = []
+    done: dict[Expr, str] = {}
+
+    def visit(e: Expr, user: Expr | None) -> str:
+        if e.op == "x":
+            return operands[int(e.value)]
+        if e.op == "const":
+            return number(float(e.value), user)
+        if e not in done:
+            text = template(e).format(*(visit(a, e) for a in e.args))
+            if uses[e] > 1:
+                name = f"t{len(lines)}"
+                lines.append(statement(e, name, text))
+                text = name
+            done[e] = text
+        return done[e]
+
+    return lines, visit(expr, None)
+
+
+def _float32(value: float) -> float:
+    with np.errstate(over="ignore"):  # beyond float32's range it is infinite
+        return float(np.float32(value))
+
+
+def _c_float(value: float) -> str:
+    value = _float32(value)
+    if math.isfinite(value):
+        return f"{value!r}f"
+    return '__builtin_nanf("")' if math.isnan(value) else ("-" if value < 0 else "") + "__builtin_inff()"
+
+
+def _wgsl_float(value: float) -> str:
+    value = _float32(value)
+    if not math.isfinite(value):
+        raise GraphError(f"WGSL has no literal for {value}")
+    return f"f32({value!r})"
