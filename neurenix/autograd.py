@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,20 +42,59 @@ class Entry:
     attrs: Mapping[str, Any]
 
 
-def backward(root: Tensor, gradient: Tensor) -> None:
+def backward(root: Tensor, gradient: Tensor, create_graph: bool = False) -> None:
     """Add the gradient of `root` to `.grad` of every leaf that asked for one."""
-    gradients: dict[int, Tensor] = {id(root): gradient}
-    for tensor in reversed(_in_order(root)):
+    with _history(create_graph):
+        for tensor, g in _walk([root], [gradient]):
+            if tensor.entry is None:
+                total = g if tensor.grad is None else tensor.grad + g
+                tensor.grad = total if create_graph else total.detach()
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Sequence[Tensor] | None = None,
+    create_graph: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of `outputs` by each of `inputs`, and leave every `.grad` as it is.
+
+    An input that no output depends on gets None. With `create_graph` the gradients can be differentiated again.
+    """
+    roots = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    wanted = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    seeds = [root.seed(None if grad_outputs is None else grad_outputs[i]) for i, root in enumerate(roots)]
+    found: dict[int, Tensor] = {}
+    with _history(create_graph):
+        for tensor, g in _walk(roots, seeds):
+            if any(tensor is w for w in wanted):
+                found[id(tensor)] = g
+    return tuple(found.get(id(w)) for w in wanted)
+
+
+def _history(create_graph: bool) -> AbstractContextManager[None]:
+    return nullcontext() if create_graph else no_grad()
+
+
+def _walk(roots: Sequence[Tensor], seeds: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield every tensor behind the roots with its whole gradient, results before what they were made from."""
+    gradients: dict[int, Tensor] = {}
+
+    def add(tensor: Tensor, part: Tensor) -> None:
+        known = gradients.get(id(tensor))
+        gradients[id(tensor)] = part if known is None else known + part
+
+    for root, seed in zip(roots, seeds):
+        add(root, seed)
+    for tensor in reversed(_in_order(roots)):
         g = gradients.pop(id(tensor), None)
         if g is None:
             continue
-        if tensor.entry is None:
-            tensor.grad = g.detach() if tensor.grad is None else (tensor.grad + g).detach()
-            continue
-        for source, part in zip(tensor.entry.inputs, _gradients(tensor, g)):
-            if part is not None and source.requires_grad:
-                known = gradients.get(id(source))
-                gradients[id(source)] = part if known is None else known + part
+        yield tensor, g
+        if tensor.entry is not None:
+            for source, part in zip(tensor.entry.inputs, _gradients(tensor, g)):
+                if part is not None and source.requires_grad:
+                    add(source, part)
 
 
 def _gradients(y: Tensor, g: Tensor) -> list[Tensor | None]:
@@ -80,11 +119,11 @@ def _elementwise(entry: Entry, index: int, g: Tensor) -> Tensor | None:
     return entry.inputs[0].map(product, *entry.inputs[1:], g).sum_to(x.shape)
 
 
-def _in_order(root: Tensor) -> list[Tensor]:
-    """Every tensor that `root` was made from, inputs before results; a loop, since tapes are deep."""
+def _in_order(roots: Sequence[Tensor]) -> list[Tensor]:
+    """Every tensor that the roots were made from, inputs before results; a loop, since tapes are deep."""
     order: list[Tensor] = []
     seen: set[int] = set()
-    stack = [(root, False)]
+    stack = [(root, False) for root in roots]
     while stack:
         tensor, expanded = stack.pop()
         if expanded:

@@ -130,9 +130,9 @@ class BatchNorm2d(Module):
             scale = self.weight / (self.running_var + self.eps).sqrt()
             shift = self.bias - self.running_mean * scale
             return x * scale.reshape((1, -1, 1, 1)) + shift.reshape((1, -1, 1, 1))
-        mean = x.mean((0, 2, 3), keepdims=True)
+        mean = x.mean((0, 2, 3), keepdim=True)
         centred = x - mean
-        variance = (centred * centred).mean((0, 2, 3), keepdims=True)
+        variance = (centred * centred).mean((0, 2, 3), keepdim=True)
         self._track(mean.numpy().ravel(), variance.numpy().ravel(), x.numpy().size // self.num_features)
         scale = self.weight.reshape((1, -1, 1, 1)) / (variance + self.eps).sqrt()
         return centred * scale + self.bias.reshape((1, -1, 1, 1))

@@ -49,6 +49,9 @@ ROWS = (
     _row("sigmoid", 1, lambda x: 1 / (1 + ex.exp(-x)), _sigmoid, "1 / (1 + exp(-x)).", domain=(-80, 80)),
     _row("silu", 1, lambda x: x / (1 + ex.exp(-x)), lambda x: x * _sigmoid(x),
          "x * sigmoid(x), the sigmoid-weighted linear unit.", domain=(-80, 80)),
+    Op("cast", Family.ELEMENTWISE, "The same values in another `dtype`; floats are cut off towards zero.", 1,
+       shapes.broadcast, lambda x, dtype: x.astype(dtype), dtype=types.attribute, expr=lambda x, dtype: cast(x, dtype),
+       attrs={"dtype": REQUIRED}, gradient=lambda g, y, inputs, attrs: (g.cast(inputs[0].dtype.name),)),
     # A fused chain is an op like any other: its expression is an attribute. The compiler makes these, and
     # so does autograd, whose derivative of an elementwise op is one `map`.
     Op("map", Family.ELEMENTWISE, "Any scalar expression `expr` of its inputs.", -1, shapes.broadcast, _map_oracle,

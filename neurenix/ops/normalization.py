@@ -23,11 +23,11 @@ def _softmax(x: Array, axis: int) -> Array:
 
 
 def _softmax_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
-    return (y * (g - (g * y).sum(axes=(attrs["axis"],), keepdims=True)),)
+    return (y * (g - (g * y).sum(attrs["axis"], keepdim=True)),)
 
 
 def _log_softmax_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
-    return (g - y.exp() * g.sum(axes=(attrs["axis"],), keepdims=True),)
+    return (g - y.exp() * g.sum(attrs["axis"], keepdim=True),)
 
 
 def _sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, Size]:

@@ -29,7 +29,7 @@ def _sum_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
 def _max_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
     (x,) = inputs
     hit = x.map(_EQUAL, _kept(y, x, attrs))
-    share = hit.sum(axes=attrs["axes"], keepdims=True)
+    share = hit.sum(attrs["axes"], keepdim=True)
     return (_kept(g, x, attrs) * hit / share,)
 
 

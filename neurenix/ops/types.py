@@ -91,3 +91,7 @@ def _limited(dtypes: Sequence[DType], attrs: Mapping[str, Any], kinds: str, name
     if kind(found) not in kinds:
         raise GraphError(f"the inputs must be {name}, got {found}")
     return found
+
+
+# Rules whose inputs have one dtype: where they have several, the tensor library casts.
+PROMOTING: tuple[Rule, ...] = (same, floating, number, integer, boolean, chosen, mapped)

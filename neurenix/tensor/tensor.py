@@ -1,0 +1,196 @@
+"""Tensor: an array that remembers how it was made.
+
+A tensor holds a NumPy array, or while a model is being traced a `Value` of the graph under construction.
+Every method goes through `apply`, which evaluates in the one case and records a node in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurenix import autograd, ops
+from neurenix.dims import Shape, Size, product
+from neurenix.dtypes import DType, dtype
+from neurenix.errors import GraphError, InputError
+from neurenix.graph.builder import active_builder, as_array
+from neurenix.graph.graph import Array, Value
+from neurenix.ops import types
+from neurenix.tensor.contraction import ContractionMethods
+from neurenix.tensor.elementwise import ElementwiseMethods
+from neurenix.tensor.methods import Operand
+from neurenix.tensor.movement import MovementMethods
+from neurenix.tensor.normalization import NormalizationMethods
+from neurenix.tensor.reduction import ReductionMethods
+from neurenix.tensor.window import WindowMethods
+
+if TYPE_CHECKING:
+    from neurenix.device import Device
+
+
+class Tensor(
+    ElementwiseMethods, ReductionMethods, MovementMethods, ContractionMethods, WindowMethods, NormalizationMethods
+):
+    """A tensor of numbers.
+
+    `data` is anything `numpy.asarray` takes; Python floats become float32. With `requires_grad`,
+    `backward()` on a result adds to `grad`.
+
+    >>> (Tensor([1.0, 2.0]) * 3).numpy().tolist()
+    [3.0, 6.0]
+    """
+
+    __array_priority__ = 1000  # so that ndarray * Tensor asks the Tensor
+    entry: autograd.Entry | None = None
+    grad: Tensor | None = None
+
+    def __init__(self, data: Any, dtype: str | None = None, requires_grad: bool = False) -> None:
+        if isinstance(data, Tensor):
+            data = data._data
+        self._data: Array | Value = data if isinstance(data, Value) else as_array(data)
+        if dtype is not None and not isinstance(self._data, Value):
+            self._data = self._data.astype(dtype)
+        self.requires_grad = requires_grad
+
+    # ── what it is ──────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def shape(self) -> Shape:
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> Size:
+        """The number of elements."""
+        return product(self.shape)
+
+    @property
+    def dtype(self) -> DType:
+        return dtype(self._data.dtype) if isinstance(self._data, np.ndarray) else self._data.dtype
+
+    @property
+    def traced(self) -> Value | None:
+        """The graph's value that this tensor stands for while a model is being traced."""
+        return self._data if isinstance(self._data, Value) else None
+
+    def numpy(self) -> Array:
+        """Return the array itself (not a copy). Raises GraphError while tracing, when there is none yet."""
+        if isinstance(self._data, Value):
+            raise GraphError(
+                f"'{self._data.name}' has no numbers while the model is being traced: its forward() must not "
+                "depend on values, only on shapes"
+            )
+        return self._data
+
+    def item(self) -> float:
+        """Return the one number of a tensor that has one."""
+        return float(self.numpy().item())
+
+    def tolist(self) -> Any:
+        return self.numpy().tolist()
+
+    def detach(self) -> Tensor:
+        """Return the same numbers without their history."""
+        return Tensor(self._data)
+
+    def clone(self) -> Tensor:
+        """Return a copy, without history."""
+        return Tensor(self.numpy().copy())
+
+    def to(self, device: Device | str) -> Tensor:
+        """Return the tensor on a device; in this version that is the CPU."""
+        from neurenix.device import as_device  # device needs no tensor, but a tensor's user may never need it
+
+        as_device(device).require()
+        return self
+
+    def __repr__(self) -> str:
+        if isinstance(self._data, Value):
+            return f"Tensor({self._data.name}: {self.dtype}{list(self.shape)})"
+        text = np.array2string(self._data, prefix="Tensor(", precision=4, threshold=60, separator=", ")
+        grad = ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({text}{'' if self.dtype.name == 'float32' else f', dtype={self.dtype}'}{grad})"
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise InputError(f"a tensor of shape {list(self.shape)} has no length")
+        return self.shape[0]
+
+    def backward(self, gradient: Operand | None = None, create_graph: bool = False) -> None:
+        """Add this tensor's gradient to the `grad` of every leaf that it was made from.
+
+        `gradient` is the gradient of some scalar by this tensor; a one-element tensor needs none. With
+        `create_graph` the gradients have a history themselves and can be differentiated again. Raises GraphError
+        when nothing that this was made from requires a gradient.
+        """
+        autograd.backward(self, self.seed(gradient), create_graph)
+
+    def seed(self, gradient: Operand | None) -> Tensor:
+        """Return the gradient that a backward pass from here starts with. Raises GraphError when it does not fit."""
+        if not self.requires_grad:
+            raise GraphError("backward() needs a result of something with requires_grad=True")
+        if gradient is None:
+            if self.size != 1:
+                raise GraphError(f"backward() of shape {list(self.shape)} needs its gradient; only a scalar has 1")
+            gradient = np.ones_like(self.numpy())
+        given = as_tensor(gradient, self.dtype)
+        if given.shape != self.shape:
+            raise GraphError(f"backward() of shape {list(self.shape)} got a gradient of shape {list(given.shape)}")
+        return given
+
+    def apply(self, op: str, *others: Operand, **attrs: Any) -> Tensor:
+        return apply(op, self, *others, **attrs)
+
+    def lift(self, other: Operand) -> Tensor:
+        return as_tensor(other, self.dtype)
+
+
+def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
+    """Run or record one op of the table.
+
+    Where the op wants one dtype, what is narrower is cast: numbers and arrays beside a tensor take its dtype, an
+    integer tensor beside a float one becomes float, as in PyTorch.
+    """
+    row = ops.get(name)
+    bound = row.bind(attrs)
+    inputs = _as_tensors(operands, row)
+    if any(t.traced for t in inputs):
+        builder = active_builder()
+        if builder is None:
+            raise GraphError(f"op '{name}' got a traced tensor after its tracing had ended")
+        values = [t.traced or builder.constant(t.numpy()) for t in inputs]
+        return Tensor(builder.add(name, values, bound))
+    arrays = [t.numpy() for t in inputs]
+    row.infer([a.shape for a in arrays], bound)  # for its error message: NumPy's would not name the op
+    result = Tensor(row.evaluate(arrays, bound))
+    if autograd.is_grad_enabled() and any(t.requires_grad for t in inputs):
+        result.requires_grad = True
+        result.entry = autograd.Entry(row, inputs, bound)
+    return result
+
+
+def as_tensor(data: Operand, like: DType | None = None) -> Tensor:
+    """Return data as a Tensor; what is none takes the dtype of `like`, unless that would round it to integers."""
+    if isinstance(data, Tensor):
+        return data
+    array = np.asarray(data)
+    if like is not None and (like.numpy.kind == "f" or (array.dtype.kind in "iu" and like.numpy.kind in "iu")):
+        return Tensor(array.astype(like.numpy, copy=False))
+    # A number has no precision of its own, np.float64 included: it is a Python float.
+    return Tensor(float(data) if isinstance(data, float) else data)
+
+
+def _as_tensors(operands: Sequence[Operand], row: ops.Op) -> tuple[Tensor, ...]:
+    known = [o.dtype for o in operands if isinstance(o, Tensor)]
+    like = types.promoted(known) if known else None
+    inputs = [as_tensor(o, like) for o in operands]
+    first = 1 if row.dtype is types.chosen else 0  # the condition of a choice stays bool
+    if row.dtype in types.PROMOTING and len({t.dtype for t in inputs[first:]}) > 1:
+        wide = types.promoted([t.dtype for t in inputs[first:]])
+        inputs[first:] = [t if t.dtype == wide else apply("cast", t, dtype=wide.name) for t in inputs[first:]]
+    return tuple(inputs)
