@@ -61,8 +61,8 @@ def as_device(spec: Device | DeviceType | str) -> Device:
         return spec
     if isinstance(spec, DeviceType):
         return Device(spec)
-    kind, _, index = spec.partition(":")
     known = {t.value: t for t in DeviceType}
-    if kind not in known or (index and not index.isdigit()):
+    kind, _, index = spec.partition(":") if isinstance(spec, str) else ("", "", "")
+    if kind not in known or (index and not (index.isascii() and index.isdigit())):
         raise DeviceError(f"there is no device '{spec}'; known are {', '.join(known)}")
     return Device(known[kind], int(index or 0))

@@ -51,6 +51,8 @@ class Dim:
         return _sum((_ordered(m + n), a * b) for (m, a), (n, b) in pairs)
 
     def __floordiv__(self, divisor: Size) -> Size:
+        if divisor == 0:
+            raise GraphError(f"the size '{self}' cannot be divided by 0")
         if self == divisor:
             return 1
         if not isinstance(divisor, int):
@@ -129,6 +131,8 @@ def evaluate(size: Size, values: Mapping[str, int]) -> int:
                 factor *= values[atom]
             else:
                 left, right = evaluate(atom.left, values), evaluate(atom.right, values)
+                if atom.function == "//" and right == 0:
+                    raise DimensionError(f"the size '{size}' divides by 0 for {dict(values)}")
                 factor *= _FUNCTIONS[atom.function](left, right)
         total += factor
     return total
@@ -164,28 +168,32 @@ def to_json(size: Size) -> Any:
     return total
 
 
-def from_json(data: Any) -> Size:
-    """Read what `to_json` wrote. Raises GraphError when it is anything else."""
+def from_json(data: Any, depth: int = 0) -> Size:
+    """Read what `to_json` wrote. Raises GraphError when it is anything else or deeper than 200."""
     if isinstance(data, int) and not isinstance(data, bool):
         return data
     if isinstance(data, str):
         return Dim.symbol(data)
-    if isinstance(data, list) and len(data) == 3 and data[0] in ("+", "*", *_FUNCTIONS):
-        left, right = from_json(data[1]), from_json(data[2])
+    if isinstance(data, list) and len(data) == 3 and data[0] in ("+", "*", *_FUNCTIONS) and depth < 200:
+        left, right = from_json(data[1], depth + 1), from_json(data[2], depth + 1)
         if data[0] == "+":
             return left + right
         if data[0] == "*":
             return left * right
+        if right == 0 and data[0] == "//":
+            raise GraphError(f"{str(data)[:80]} divides by 0")
         return left // right if data[0] == "//" else _call(data[0], left, right)
-    raise GraphError(f"{data!r} is not a size: expected an integer, a name or [function, a, b]")
+    raise GraphError(f"{str(data)[:80]!r} is not a size: expected an integer, a name or [function, a, b]")
 
 
 def to_c(size: Size) -> str:
-    """Print a size as a C expression of `nx_int`. Symbols are variables of their own names."""
+    """Print a size as a C expression of `nx_int`. A symbol is a variable called `dim_` and its name."""
     return _text(to_json(size), nested=True, call=lambda f, a, b: f"nx_{f}_int({a}, {b})")
 
 
 def _text(data: Any, nested: bool = False, call: Callable[[str, str, str], str] | None = None) -> str:
+    if isinstance(data, str):
+        return f"dim_{data}" if call else data  # a dim may be called what C calls its own: `int`, `for`
     if not isinstance(data, list):
         return str(data)
     function, left, right = data[0], _text(data[1], True, call), _text(data[2], True, call)
@@ -235,6 +243,7 @@ def _divide_by_symbol(size: Dim, divisor: Dim) -> Size:
 def _call(function: str, a: Size, b: Size) -> Size:
     if isinstance(a, int) and isinstance(b, int):
         return _FUNCTIONS[function](a, b)
+    a, b = sorted((a, b), key=str)  # both functions are symmetric: one order for one size
     return a if a == b else Dim((((Call(function, a, b),), 1),))
 
 

@@ -10,6 +10,7 @@
     ├── GraphError             bad_graph           a graph breaks its own rules (shapes, names, order)
     ├── DimensionError         bad_dims            a symbolic dimension is out of its declared range
     ├── InputError             bad_input           an input is missing, extra, or of the wrong shape or dtype
+    ├── OutputError            bad_output          the folder for a bundle cannot be written
     ├── BundleError            bad_bundle          a bundle's JSON is not what FORMAT.md says
     │   ├── MissingFileError   missing_file        a file of the bundle is not there
     │   ├── IntegrityError     bad_integrity       a file's size or SHA-256 is not the manifest's
@@ -18,8 +19,8 @@
     ├── MissingExtraError      missing_extra       an optional package is needed; the message names the extra
     └── CacheError             bad_cache           the build cache cannot be read or written
 
-The JavaScript runtime throws a `NeurenixError` with the same codes, and four more that only a
-browser meets: `fetch_failed`, `aborted`, `out_of_memory` and `disposed`.
+The JavaScript runtime throws a `NeurenixError` with the same codes, and five more that only a
+browser meets: `fetch_failed`, `aborted`, `out_of_memory`, `run_failed` and `disposed`.
 """
 
 from __future__ import annotations
@@ -93,6 +94,12 @@ class InputError(NeurenixError):
     """An input is missing, extra, or of the wrong shape or dtype."""
 
     code = "bad_input"
+
+
+class OutputError(NeurenixError):
+    """The folder that a bundle goes into cannot be written."""
+
+    code = "bad_output"
 
 
 class BundleError(NeurenixError):

@@ -68,6 +68,8 @@ class Expr:
         return f"{self.op}({', '.join(map(repr, self.args))})"
 
 
+COMPARISONS = ("lt", "le", "eq")
+
 _interned: dict[tuple[Any, ...], Expr] = {}
 
 
@@ -95,11 +97,24 @@ def call(name: str, *args: Scalar) -> Expr:
     if all(e.op == "const" for e in exprs):
         with np.errstate(all="ignore"):
             return const(float(row.numpy(*(np.float64(e.value) for e in exprs))))
+    if name == "select":
+        if exprs[0].op == "const":  # a condition that is known is no mask that C could print
+            return exprs[1] if exprs[0].value else exprs[2]
+        if exprs[0].op not in COMPARISONS:  # nor is a number: it means that it is not 0
+            return _make(name, (call("eq", exprs[0], 0), number(exprs[2]), number(exprs[1])))
+        exprs = (exprs[0], number(exprs[1]), number(exprs[2]))
+    else:
+        exprs = tuple(map(number, exprs))
     if row.identity is not None and exprs[1].op == "const" and exprs[1].value == row.identity:
         return exprs[0]
     if row.commutes and exprs[0].op == "const" and exprs[0].value == row.identity:
         return exprs[1]
     return _make(name, exprs)
+
+
+def number(expr: Expr) -> Expr:
+    """Return an expression that is a number: 1 or 0 for a comparison, which is a mask in C."""
+    return _make("select", (expr, const(1), const(0))) if expr.op in COMPARISONS else expr
 
 
 def exp(x: Scalar) -> Expr:
@@ -247,6 +262,23 @@ def operands_of(expr: Expr) -> tuple[int, ...]:
     return tuple(sorted({int(e.value) for e in _walk(expr) if e.op == "x"}))
 
 
+def tree_size(expr: Expr, operands: Sequence[int] = ()) -> int:
+    """Return how many nodes an expression has written out as a tree, as its JSON is.
+
+    The i-th operand counts `operands[i]` nodes, or 1 where that is not given.
+    """
+    done: dict[Expr, int] = {}
+
+    def visit(e: Expr) -> int:
+        if e.op == "x":
+            return operands[int(e.value)] if int(e.value) < len(operands) else 1
+        if e not in done:
+            done[e] = 1 + sum(map(visit, e.args))
+        return done[e]
+
+    return visit(expr)
+
+
 def print_c(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
     """Print an expression as C over `nx_f32` vectors: statements that name shared parts, and the result."""
     return _print(expr, operands, lambda p: p.c, lambda v: f"nx_set({_c_float(v)})", "const nx_f32 {} = {};")
@@ -260,7 +292,10 @@ def print_wgsl(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
 def to_json(expr: Expr) -> Any:
     """Write an expression as JSON: a number, `["x", i]`, or `[primitive, argument, …]`."""
     if expr.op == "const":
-        return expr.value
+        if math.isfinite(expr.value):
+            return expr.value
+        # Strict JSON has no infinity and no NaN: a quotient stands for them, and reading computes it.
+        return ["div", 0.0 if math.isnan(expr.value) else math.copysign(1.0, expr.value), 0.0]
     if expr.op == "x":
         return ["x", expr.value]
     return [expr.op, *map(to_json, expr.args)]
@@ -309,7 +344,7 @@ def _print(
     statement: str,
 ) -> tuple[list[str], str]:
     uses = _walk(expr)
-    shared = {e for e in uses if e.args and uses.count(e) > 1 and e.op not in ("lt", "le", "eq")}
+    shared = {e for e in uses if e.args and uses.count(e) > 1 and e.op not in COMPARISONS}
     lines: list[str] = []
     done: dict[Expr, str] = {}
 
@@ -331,14 +366,20 @@ def _print(
     return lines, result
 
 
+def _float32(value: float) -> float:
+    with np.errstate(over="ignore"):  # beyond float32's range it is infinite
+        return float(np.float32(value))
+
+
 def _c_float(value: float) -> str:
+    value = _float32(value)
     if math.isfinite(value):
-        text = repr(float(np.float32(value)))
-        return f"{text}f"
+        return f"{value!r}f"
     return '__builtin_nanf("")' if math.isnan(value) else ("-" if value < 0 else "") + "__builtin_inff()"
 
 
 def _wgsl_float(value: float) -> str:
+    value = _float32(value)
     if not math.isfinite(value):
         raise GraphError(f"WGSL has no literal for {value}")
-    return f"f32({float(np.float32(value))!r})"
+    return f"f32({value!r})"

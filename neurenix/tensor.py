@@ -127,7 +127,10 @@ class Tensor:
             if self.size != 1:
                 raise GraphError(f"backward() of shape {list(self.shape)} needs its gradient; only a scalar has 1")
             gradient = np.ones_like(self.numpy())
-        autograd.backward(self, as_tensor(gradient))
+        given = as_tensor(gradient, self.dtype)
+        if given.shape != self.shape:
+            raise GraphError(f"backward() of shape {list(self.shape)} got a gradient of shape {list(given.shape)}")
+        autograd.backward(self, given)
 
     # ── operators ───────────────────────────────────────────────────────────────────────────────────
 
@@ -275,11 +278,14 @@ class Tensor:
 
 
 def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
-    """Run or record one op of the table. Plain numbers take the dtype of the first tensor among the operands."""
+    """Run or record one op of the table.
+
+    Numbers and arrays take the dtype of the first floating-point tensor among the operands, and so do
+    integer tensors beside one.
+    """
     row = ops.get(name)
     bound = row.bind(attrs)
-    like = next((o.dtype for o in operands if isinstance(o, Tensor)), None)
-    inputs = tuple(as_tensor(o, like) for o in operands)
+    inputs = _as_tensors(operands)
     if any(t.traced for t in inputs):
         builder = active_builder()
         if builder is None:
@@ -287,7 +293,7 @@ def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
         values = [t.traced or builder.constant(t.numpy()) for t in inputs]
         return Tensor(builder.add(name, values, bound))
     arrays = [t.numpy() for t in inputs]
-    row.shape([a.shape for a in arrays], bound)  # for its error message: NumPy's would not name the op
+    row.infer([a.shape for a in arrays], bound)  # for its error message: NumPy's would not name the op
     result = Tensor(row.evaluate(arrays, bound))
     if autograd.is_grad_enabled() and any(t.requires_grad for t in inputs):
         result.requires_grad = True
@@ -296,12 +302,24 @@ def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
 
 
 def as_tensor(data: Operand, like: DType | None = None) -> Tensor:
-    """Return data as a Tensor; a plain number takes the dtype of `like`."""
+    """Return data as a Tensor; what is none takes the dtype of `like`, unless that would round it to integers."""
     if isinstance(data, Tensor):
         return data
-    if like is not None and isinstance(data, (int, float)):
-        return Tensor(np.asarray(data, dtype=like.numpy))
-    return Tensor(data)
+    array = np.asarray(data)
+    if like is not None and (like.numpy.kind == "f" or (array.dtype.kind in "iu" and like.numpy.kind in "iu")):
+        return Tensor(array.astype(like.numpy, copy=False))
+    # A number has no precision of its own, np.float64 included: it is a Python float.
+    return Tensor(float(data) if isinstance(data, float) else data)
+
+
+def _as_tensors(operands: Sequence[Operand]) -> tuple[Tensor, ...]:
+    known = [o.dtype for o in operands if isinstance(o, Tensor)]
+    like = next((d for d in known if d.numpy.kind == "f"), known[0] if known else None)
+    inputs = [as_tensor(o, like) for o in operands]
+    real = next((t.dtype for t in inputs if t.dtype.numpy.kind == "f"), None)
+    if real is not None:
+        inputs = [t if t.traced or t.dtype.numpy.kind == "f" else Tensor(t.numpy().astype(real.numpy)) for t in inputs]
+    return tuple(inputs)
 
 
 def manual_seed(seed: int) -> None:

@@ -65,10 +65,10 @@ NX_INLINE nx_f32 nx_tanh(nx_f32 x) {
   p = nx_fma(p, z, nx_set(-5.37397155531e-2f));
   p = nx_fma(p, z, nx_set(1.33314422036e-1f));
   p = nx_fma(p, z, nx_set(-3.33332819422e-1f));
-  const nx_f32 small = nx_fma(p * z, x, x);
+  const nx_f32 small = nx_fma(p * z, a, a);
   const nx_f32 large = 1.0f - 2.0f / (nx_exp(a + a) + 1.0f);
-  const nx_f32 signed_large = (nx_f32)((nx_u32)large | ((nx_u32)x & 0x80000000u));
-  return nx_select(a < nx_set(0.625f), small, nx_select(x == x, signed_large, x));
+  const nx_f32 magnitude = nx_select(a < nx_set(0.625f), small, large);  // a NaN is in both
+  return (nx_f32)((nx_u32)magnitude | ((nx_u32)x & 0x80000000u));
 }
 
 #endif

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from neurenix.dims import evaluate
 from neurenix.errors import BundleError
-from neurenix.graph.plan import Plan
+from neurenix.graph.plan import Buffer, Plan
 
 Array = np.ndarray[Any, Any]
 
@@ -36,11 +37,21 @@ class Formula:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """An input that carries its bytes, little-endian and row-major."""
+
+    data: bytes
+
+    def values(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        return np.frombuffer(self.data, dtype=dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+
+
+@dataclass(frozen=True)
 class Golden:
     """One case: the dims, a formula for each input, and the reference's answers."""
 
     dims: Mapping[str, int]
-    inputs: Mapping[str, Formula]
+    inputs: Mapping[str, Formula | Stored]
     outputs: Mapping[str, Array]
     tolerance: float
 
@@ -49,7 +60,7 @@ class Golden:
         feeds = {}
         for name, formula in self.inputs.items():
             buffer = plan.buffers[name]
-            feeds[name] = formula.values(tuple(evaluate(s, self.dims) for s in buffer.shape), buffer.dtype.numpy)
+            feeds[name] = formula.values(_shape(buffer, self.dims), buffer.dtype.numpy)
         return feeds
 
     def error(self, outputs: Mapping[str, Array]) -> float:
@@ -68,7 +79,7 @@ def to_json(golden: Golden) -> dict[str, Any]:
     """Write a case as the manifest has it."""
     return {
         "dims": dict(golden.dims),
-        "inputs": {name: {"seed": f.seed, "low": f.low, "high": f.high} for name, f in golden.inputs.items()},
+        "inputs": {name: _input_to_json(source) for name, source in golden.inputs.items()},
         "outputs": {n: base64.b64encode(_little(a).tobytes()).decode() for n, a in golden.outputs.items()},
         "tolerance": golden.tolerance,
     }
@@ -78,15 +89,43 @@ def from_json(data: Mapping[str, Any], plan: Plan) -> Golden:
     """Read a case. Raises BundleError when it does not fit the plan."""
     try:
         dims = {str(k): int(v) for k, v in data["dims"].items()}
-        inputs = {n: Formula(int(f["seed"]), float(f["low"]), float(f["high"])) for n, f in data["inputs"].items()}
+        if dims.keys() != plan.dims.keys() or any(not low <= dims[n] <= high for n, (low, high) in plan.dims.items()):
+            raise ValueError(f"its dims are {dims}")
+        inputs = {name: _input_from_json(data["inputs"][name]) for name in plan.inputs}
         outputs = {}
         for name in plan.outputs:
             buffer = plan.buffers[name]
-            flat = np.frombuffer(base64.b64decode(data["outputs"][name]), dtype=buffer.dtype.numpy.newbyteorder("<"))
-            outputs[name] = flat.reshape(tuple(evaluate(s, dims) for s in buffer.shape))
-        return Golden(dims, inputs, outputs, float(data["tolerance"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raw = Stored(base64.b64decode(data["outputs"][name], validate=True))
+            outputs[name] = raw.values(_shape(buffer, dims), buffer.dtype.numpy)
+        golden = Golden(dims, inputs, outputs, float(data["tolerance"]))
+        for name, source in inputs.items():
+            size = plan.buffers[name].dtype.size * math.prod(_shape(plan.buffers[name], dims))
+            if isinstance(source, Stored) and len(source.data) != size:
+                raise ValueError(f"the input '{name}' has {len(source.data)} bytes, not {size}")
+        if not 0 <= golden.tolerance < float("inf"):
+            raise ValueError(f"its tolerance is {golden.tolerance}")
+        return golden
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise BundleError(f"a golden case of '{plan.name}' is malformed: {error!r}") from error
+
+
+def _input_to_json(source: Formula | Stored) -> dict[str, Any]:
+    if isinstance(source, Stored):
+        return {"data": base64.b64encode(source.data).decode()}
+    return {"seed": source.seed, "low": source.low, "high": source.high}
+
+
+def _input_from_json(data: Mapping[str, Any]) -> Formula | Stored:
+    if "data" in data:
+        return Stored(base64.b64decode(data["data"], validate=True))
+    formula = Formula(int(data["seed"]), float(data["low"]), float(data["high"]))
+    if not np.isfinite([formula.low, formula.high]).all():
+        raise ValueError(f"an input goes from {formula.low} to {formula.high}")
+    return formula
+
+
+def _shape(buffer: Buffer, dims: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(evaluate(s, dims) for s in buffer.shape)
 
 
 def _little(array: Array) -> Array:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurenix.bundle import golden as gd
-from neurenix.bundle.description import read_plan
+from neurenix.bundle.description import malformed, read_plan
 from neurenix.bundle.golden import Golden
-from neurenix.bundle.writer import BASE, FORMAT, memory_pages
+from neurenix.bundle.writer import BASE, FORMAT, memory_pages, plan_number
 from neurenix.errors import BundleError, IntegrityError, MissingFileError, VersionError
 from neurenix.graph.plan import Plan
 
 LARGEST_MANIFEST = 16 << 20
+
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -56,20 +61,29 @@ class Bundle:
 def read_bundle(path: Path) -> Bundle:
     """Read the manifest NAME.json, or the only one in a folder. Raises BundleError or one of its kinds."""
     path = _manifest_path(Path(path))
-    text = _bytes(path, LARGEST_MANIFEST)
-    try:
-        data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
-        start = text[:1].decode("ascii", "replace")
-        hint = " (it begins like an HTML page)" if start == "<" else ""
-        raise BundleError(f"{path} is no JSON{hint}: {error}") from error
+    data = _json(path)
     if not isinstance(data, dict) or "format" not in data:
         raise BundleError(f"{path} is no manifest of a Neurenix bundle: it has no 'format'")
-    if data["format"] != FORMAT:
+    if type(data["format"]) is not int or data["format"] != FORMAT:
         raise VersionError(f"{path.name} has format {data['format']!r}, this release reads {FORMAT}: build it again")
-    plan = read_plan(data)
-    _check(data, plan, path)
-    return Bundle(path, plan, int(data["abi"]), data, tuple(gd.from_json(g, plan) for g in data.get("golden", ())))
+    try:
+        plan = read_plan(data)
+        with malformed("the list of files"):
+            _check(data, plan)
+            golden = tuple(gd.from_json(case, plan) for case in data["golden"])
+    except BundleError as error:
+        raise BundleError(f"{path.name}: {error}") from error
+    return Bundle(path, plan, data["abi"], data, golden)
+
+
+def _json(path: Path) -> Any:
+    text = _bytes(path, LARGEST_MANIFEST)
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        start = text.lstrip()[:1].decode("ascii", "replace")
+        hint = " (it begins like an HTML page)" if start == "<" else ""
+        raise BundleError(f"{path} is no JSON{hint}: {error}") from error
 
 
 def _manifest_path(path: Path) -> Path:
@@ -84,33 +98,27 @@ def _manifest_path(path: Path) -> Path:
     return path
 
 
-def _check(data: Mapping[str, Any], plan: Plan, path: Path) -> None:
-    files = data.get("files")
-    if not isinstance(files, dict) or not all(
-        isinstance(n, str) and _plain(n) and isinstance(f, dict) and isinstance(f.get("size"), int)
-        and isinstance(f.get("sha256"), str) for n, f in files.items()
-    ):  # fmt: skip
-        raise BundleError(f"{path.name}: 'files' must map plain file names to size and sha256")
-    named = [
-        *data.get("weights", ()),
-        *(v["file"] for v in (*data.get("variants", ()), *data.get("native", ()))),
-    ]
+def _check(data: Mapping[str, Any], plan: Plan) -> None:
+    files = data["files"]
+    for name, file in files.items():
+        size, sha256 = file["size"], file["sha256"]
+        if not _FILE.fullmatch(name) or type(size) is not int or size < 0 or not _SHA256.fullmatch(sha256):
+            raise BundleError(f"the file {name!r} must be a plain name with a size and 64 hex digits of SHA-256")
+    named = [*data["weights"]]
+    for form, keys in [(v, ("name", "file")) for v in data["variants"]] + [
+        (n, ("target", "level", "file")) for n in data["native"]
+    ]:
+        if not all(isinstance(form[key], str) for key in keys):
+            raise BundleError(f"a compiled form must have texts for {', '.join(keys)}: {str(form)[:200]}")
+        named.append(form["file"])
     for name in named:
         if name not in files:
-            raise BundleError(f"{path.name} names '{name}' and does not list it in 'files'")
+            raise BundleError(f"it names '{name}' and does not list it in 'files'")
     memory = data["memory"]
     if memory["base"] != BASE or memory["pages"] != memory_pages(plan):
-        raise BundleError(f"{path.name}: the memory map does not fit the plan")
-    for buffer in plan.buffers.values():
-        if buffer.offset + buffer.size > plan.arena_size:
-            raise BundleError(f"{path.name}: '{buffer.name}' lies outside the arena")
-    for tensor in plan.tensors.values():
-        if tensor.offset + tensor.size > plan.weights_size:
-            raise BundleError(f"{path.name}: the parameter '{tensor.name}' lies outside the weights")
-
-
-def _plain(name: str) -> bool:
-    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+        raise BundleError("the memory map does not fit the plan")
+    if data["abi"] != plan_number(plan):
+        raise BundleError(f"its plan was changed after it was written: its number is {data['abi']!r}")
 
 
 def _bytes(path: Path, limit: int | None = None) -> bytes:
@@ -122,6 +130,13 @@ def _bytes(path: Path, limit: int | None = None) -> bytes:
         raise MissingFileError(f"{path} is not there: build the bundle, or copy all of it") from None
     except OSError as error:
         raise MissingFileError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 def _no_constant(text: str) -> Any:

@@ -16,6 +16,7 @@ from neurenix.bundle import golden as gd
 from neurenix.bundle.description import describe
 from neurenix.bundle.golden import Golden
 from neurenix.bundle.templates import render
+from neurenix.errors import OutputError
 from neurenix.graph.packing import aligned
 from neurenix.graph.plan import Plan
 from neurenix.resources import resource
@@ -109,8 +110,17 @@ def write_bundle(files: Mapping[str, bytes], directory: Path) -> None:
     """Put the files into a folder that may hold other models: each is written aside and then renamed into place.
 
     The entry module comes last: until it is there a reader finds the old model, and finds it whole or is
-    told by a hash that it is not.
+    told by a hash that it is not. Raises OutputError when the folder cannot be written.
     """
+    try:
+        _replace_files(files, directory)
+    except OSError as error:
+        raise OutputError(
+            f"the bundle cannot be written to {directory} ({error.strerror}): choose a folder that can be written"
+        ) from error
+
+
+def _replace_files(files: Mapping[str, bytes], directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".neurenix-", dir=directory))
     try:

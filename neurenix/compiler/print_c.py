@@ -119,11 +119,11 @@ def _abi(abi: int) -> str:
 
 
 def _run(plan: Plan) -> str:
-    params = "".join(f", int dim_{name}" for name in plan.dims)
+    params = "".join(f", int given_{name}" for name in plan.dims)
     lines = [
         f"NX_EXPORT int nx_run(int thread, int threads, const unsigned char *weights, unsigned char *arena{params}) {{",
         "  const nx_part part = {thread, threads};",
-        *(f"  const nx_int {name} = dim_{name};" for name in plan.dims),
+        *(f"  const nx_int dim_{name} = given_{name};" for name in plan.dims),
     ]
     scope: str | None = None
     for step in plan.steps:

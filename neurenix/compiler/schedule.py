@@ -74,6 +74,7 @@ def _can_alias(node: Node, draft: _Draft) -> bool:
 
 def _add_map(node: Node, draft: _Draft) -> None:
     values = draft.graph.values
+    _needs_float32(node, draft)
     if node.op == "reshape":  # a copy: one operand, walked from end to end
         shapes: list[Shape] = [(product(values[node.output].shape),)]
         out = shapes[0]
@@ -94,8 +95,7 @@ def _add_structured(node: Node, draft: _Draft) -> None:
     where = f"'{node.output}'" + (f" in layer '{node.scope}'" if node.scope else "")
     if row.kernel is None:
         raise UnsupportedError(f"op '{node.op}' ({where}) has no kernel in this version and cannot be compiled")
-    if values[node.output].dtype.name != "float32":
-        raise UnsupportedError(f"op '{node.op}' ({where}) works on {values[node.output].dtype}; kernels take float32")
+    _needs_float32(node, draft)
     shapes, out = [values[i].shape for i in node.inputs], values[node.output].shape
     sizes = row.kernel.sizes(shapes, out, node.attrs)
     if len(sizes) > 0 and row.name == "permute" and len(out) > 4:
@@ -122,6 +122,14 @@ def _add_structured(node: Node, draft: _Draft) -> None:
         Step(name, node.op, node.attrs, tuple(inputs), draft.place(node.output),
              tuple(values[i].shape for i in node.reads), out, sizes, (), epilogue, scratch, node.scope, node.label)
     )  # fmt: skip
+
+
+def _needs_float32(node: Node, draft: _Draft) -> None:
+    for name in (*node.reads, node.output):
+        if draft.graph.values[name].dtype.name != "float32":
+            where = f"'{node.output}'" + (f" in layer '{node.scope}'" if node.scope else "")
+            of = draft.graph.values[name].dtype
+            raise UnsupportedError(f"op '{node.op}' ({where}) works on '{name}', which is {of}: make it float32")
 
 
 def _identity() -> object:

@@ -16,7 +16,8 @@ def map_operands(shapes: Sequence[Shape], out: Shape, node: Node) -> tuple[dict[
     Neighbouring axes that every operand either walks or repeats alike are joined first, so that most maps
     have one.
     """
-    axes = _joined([(s, [_extent(shape, len(out) - i) != 1 or s == 1 for shape in shapes]) for i, s in enumerate(out)])
+    axes = [(s, [_extent(shape, len(out) - i) != 1 or s == 1 for shape in shapes]) for i, s in enumerate(out)]
+    axes = _joined(axes) or [(1, [True] * len(shapes))]
     if len(axes) > 4:
         raise UnsupportedError(
             f"'{node.output}' ({node.label}) broadcasts in {len(axes)} separate groups of axes; its kernel takes 4"
@@ -46,4 +47,4 @@ def _joined(axes: list[tuple[Size, list[bool]]]) -> list[tuple[Size, list[bool]]
             joined[-1] = (joined[-1][0] * size, walks)
         else:
             joined.append((size, walks))
-    return joined or [(1, [True] * (len(axes[0][1]) if axes else 0))]
+    return joined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,8 +15,10 @@ import numpy as np
 from neurenix import ops
 from neurenix.dims import Ranges, Shape
 from neurenix.dtypes import DType, dtype
+from neurenix.errors import GraphError
 from neurenix.graph.graph import Array, Graph, Layer, Node, Value, check
 
+_OUTPUT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _active: ContextVar[GraphBuilder | None] = ContextVar("active", default=None)
 
 
@@ -78,7 +81,7 @@ class GraphBuilder:
         """Append a node and return its result. Raises GraphError when the shapes do not fit."""
         row = ops.get(op)
         bound = row.bind(attrs)
-        shape = row.shape([v.shape for v in inputs], bound)
+        shape = row.infer([v.shape for v in inputs], bound)
         name = self._fresh(op)
         value = self.values[name] = Value(name, inputs[0].dtype, shape)
         scope = next((s for s in reversed(self._scopes) if s), "")
@@ -87,15 +90,28 @@ class GraphBuilder:
 
     def finish(self, outputs: Mapping[str, Value], layers: Sequence[Layer] = (), device: str = "auto") -> Graph:
         """Return the checked graph, its results renamed to the given output names."""
+        if not outputs:
+            raise GraphError(f"'{self.name}' has no outputs: its forward() must return a tensor or a dict of tensors")
         renamed: dict[str, str] = {}
         for wanted, value in outputs.items():
+            if not isinstance(wanted, str) or not _OUTPUT.fullmatch(wanted):
+                raise GraphError(f"the output name {wanted!r} must match [a-z][a-z0-9_]*, as names of inputs do")
+            if wanted in self.inputs:
+                raise GraphError(f"the output '{wanted}' has the name of an input: name one of them otherwise")
             if value.name in (*self.inputs, *self.constants, *renamed):
                 # An output that is no node's own result gets one: a copy.
                 value = self.add("reshape", [value], {"shape": value.shape})
             renamed[value.name] = wanted
-        for old, new in renamed.items():
-            assert new not in self.values, f"the output name '{new}' is taken"
-            self.values[new] = Value(new, self.values[old].dtype, self.values.pop(old).shape)
+        for taken in [n for n in outputs if n in self.values and n not in renamed]:
+            names = (f"{taken}_{i}" for i in itertools.count(1))
+            renamed[taken] = next(n for n in names if n not in self.values and n not in outputs)
+            self.values[renamed[taken]] = self.values[taken]  # so that the name is not given twice
+        self.values = {
+            renamed.get(n, n): Value(renamed.get(n, n), v.dtype, v.shape)
+            for n, v in self.values.items()
+            if n not in renamed.values() or n in renamed
+        }
+        self.constants = {renamed.get(n, n): a for n, a in self.constants.items()}
         nodes = [
             Node(n.op, tuple(renamed.get(i, i) for i in n.inputs), renamed.get(n.output, n.output), n.attrs,
                  scope=n.scope, label=n.label)

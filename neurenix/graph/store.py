@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,17 @@ import numpy as np
 from neurenix import dims, expr
 from neurenix.dims import Dim
 from neurenix.dtypes import dtype
-from neurenix.errors import GraphError
+from neurenix.errors import GraphError, NeurenixError
 from neurenix.expr import Expr
 from neurenix.graph.graph import Epilogue, Graph, Layer, Node, Value, check
 
 _FORMAT = 1
+# What zipfile, NumPy, json and the reading below raise for bytes and values that are wrong; RuntimeError is
+# also the parent of what zipfile raises for encryption and unknown compression, and of RecursionError.
+_DAMAGE = (
+    OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError,
+    NeurenixError, zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
 
 
 def save_graph(graph: Graph, path: Path) -> None:
@@ -48,9 +57,9 @@ def load_graph(path: Path) -> Graph:
                 name: np.lib.format.read_array(io.BytesIO(archive.read(f"{i}.npy")), allow_pickle=False)
                 for i, name in enumerate(data["constants"])
             }
-    except (OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise GraphError(f"{path} is not a stored graph: {error}") from error
-    return check(_from_json(data, arrays))
+            return check(_from_json(data, arrays))
+    except _DAMAGE as error:
+        raise GraphError(f"{path} is not a stored graph: {type(error).__name__} {error}") from error
 
 
 def attrs_to_json(attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +77,14 @@ def _attr_to_json(value: Any) -> Any:
         return {"expr": expr.to_json(value)}
     if isinstance(value, Dim):
         return {"size": dims.to_json(value)}
-    return [_attr_to_json(v) for v in value] if isinstance(value, (tuple, list)) else value
+    if isinstance(value, (tuple, list)):
+        return [_attr_to_json(v) for v in value]
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is not None and not isinstance(plain, (str, int, float)):
+        raise GraphError(f"{value!r} cannot be stored: an attribute is a number, a text, a size or a list of them")
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise GraphError(f"the attribute {plain} cannot be stored: JSON has no such number")
+    return plain
 
 
 def _attr_from_json(value: Any) -> Any:

@@ -56,14 +56,23 @@ class Module:
             return self.forward(*tensors)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        for table in (self._parameters, self._buffers, self._modules):
-            table.pop(name, None)
+        if "_modules" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__}.__init__ must call super().__init__() before it sets '{name}'")
+        home: dict[str, Any] | None = None
         if isinstance(value, Parameter):
-            self._parameters[name] = value
+            home = self._parameters
         elif isinstance(value, Module):
-            self._modules[name] = value
-        else:
+            home = self._modules
+        elif isinstance(value, Tensor) and name in self._buffers:
+            home = self._buffers
+        for table in (self._parameters, self._buffers, self._modules):
+            if table is not home:
+                table.pop(name, None)
+        if home is None:
             object.__setattr__(self, name, value)
+        else:  # an assigned name keeps its place in the order
+            self.__dict__.pop(name, None)
+            home[name] = value
 
     def __getattr__(self, name: str) -> Any:
         # Called only when the ordinary look-up fails.
@@ -128,6 +137,7 @@ class Module:
             for n, a in arrays.items()
             if a.shape != own[n].shape
         ]
+        problems += [f"'{n}' holds {a.dtype}, no numbers" for n, a in arrays.items() if a.dtype.kind not in "fiub"]
         if problems:
             raise InputError("the state does not fit the model: " + "; ".join(problems))
         for name, array in arrays.items():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from neurenix import expr as ex
+from neurenix.dims import Shape
+from neurenix.errors import GraphError
 from neurenix.expr import Expr
 from neurenix.ops import shapes
-from neurenix.ops.op import REQUIRED, Array, Family, Op
+from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Op, pointwise
 
 
 def _row(name: str, arity: int, expr: Callable[..., Expr], oracle: Callable[..., Array], doc: str, **more: Any) -> Op:
@@ -24,8 +26,14 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _map_oracle(*arrays: Array, expr: Expr) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray(ex.evaluate(expr, arrays))
+    return pointwise(expr, arrays)
+
+
+def _map_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    highest = max(ex.operands_of(attrs["expr"]), default=-1)
+    if highest >= len(ins):
+        raise GraphError(f"{attrs['expr']!r} reads x{highest}, but there are {len(ins)} operands")
+    return shapes.broadcast(ins, attrs)
 
 
 ROWS = (
@@ -52,6 +60,6 @@ ROWS = (
          "x * sigmoid(x), the sigmoid-weighted linear unit.", domain=(-80, 80)),
     # A fused chain is an op like any other: its expression is an attribute. The compiler makes these, and
     # so does autograd, whose derivative of an elementwise op is one `map`.
-    Op("map", Family.ELEMENTWISE, "Any scalar expression `expr` of its inputs.", -1, shapes.broadcast, _map_oracle,
-       expr=lambda *xs, expr: expr, attrs={"expr": REQUIRED}),
+    Op("map", Family.ELEMENTWISE, "Any scalar expression `expr` of its inputs.", -1, _map_shape, _map_oracle,
+       expr=lambda *xs, expr: ex.number(expr), attrs={"expr": REQUIRED}),
 )  # fmt: skip

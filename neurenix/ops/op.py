@@ -122,6 +122,13 @@ class Op:
         if self.compute is not None:
             return self.compute(*arrays, **attrs)
         if self.expr is not None:
-            with np.errstate(all="ignore"):
-                return np.asarray(ex.evaluate(self.expression(attrs), arrays), dtype=arrays[0].dtype)
+            return pointwise(self.expression(attrs), arrays)
         return self.oracle(*arrays, **attrs)
+
+
+def pointwise(expr: ex.Expr, arrays: Sequence[Array]) -> Array:
+    """Compute a scalar expression on arrays that broadcast, those that it does not read included."""
+    with np.errstate(all="ignore"):
+        result = np.asarray(ex.evaluate(expr, arrays), dtype=arrays[0].dtype)
+    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    return result if result.shape == shape else np.broadcast_to(result, shape).copy()

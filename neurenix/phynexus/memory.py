@@ -62,7 +62,10 @@ def _check_names(plan: Plan, inputs: Mapping[str, Any]) -> None:
 
 
 def _read(buffer: Buffer, data: Any, dims: dict[str, int]) -> Array:
-    array = np.asarray(getattr(data, "numpy", lambda: data)())
+    try:
+        array = np.asarray(getattr(data, "numpy", lambda: data)())
+    except (ValueError, TypeError) as error:  # rows of different lengths, an object that is no array
+        raise InputError(f"input '{buffer.name}' cannot be read as an array: {error}") from error
     if array.dtype != buffer.dtype.numpy:
         convertible = not isinstance(data, np.ndarray) or array.dtype.kind == buffer.dtype.numpy.kind == "f"
         if not convertible or array.dtype.kind not in "fiub":
@@ -70,7 +73,8 @@ def _read(buffer: Buffer, data: Any, dims: dict[str, int]) -> Array:
                 f"input '{buffer.name}' must be {buffer.dtype}, got {array.dtype}: "
                 f"convert it with .astype('{buffer.dtype}')"
             )
-        array = array.astype(buffer.dtype.numpy)
+        with np.errstate(over="ignore", invalid="ignore"):  # too large for float32 is infinity, as IEEE 754 has it
+            array = array.astype(buffer.dtype.numpy)
     # A missing first axis is a batch of one.
     if array.ndim == len(buffer.shape) - 1 and isinstance(buffer.shape[0], Dim):
         array = array[None]

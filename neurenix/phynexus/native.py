@@ -71,8 +71,11 @@ def read_outputs(plan: Plan, arena: Array, dims: Mapping[str, int]) -> dict[str,
 
 
 def cpu_level(library: Path) -> int:
-    """Ask a library which instruction level this CPU has."""
-    return int(ctypes.CDLL(str(library.resolve())).nx_level())
+    """Ask a library which instruction level this CPU has. Raises BundleError when it is none of ours."""
+    try:
+        return int(ctypes.CDLL(str(library.resolve())).nx_level())
+    except (OSError, AttributeError) as error:
+        raise BundleError(f"{library.name} is no library that this system can load: {error}") from error
 
 
 def _aligned(size: int) -> Array:

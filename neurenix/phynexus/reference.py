@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from neurenix import expr as ex
 from neurenix import ops
 from neurenix.dims import Dim, evaluate
 from neurenix.graph.graph import Array, Graph, Node
 from neurenix.graph.packing import unpack
 from neurenix.graph.plan import Plan, Step
+from neurenix.ops.op import pointwise
 
 
 def run_graph(
@@ -43,7 +43,9 @@ def run_plan(
         names = (*step.inputs, *(step.epilogue.inputs if step.epilogue else ()))
         arrays = [values[n].reshape([evaluate(s, dims) for s in shape]) for n, shape in zip(names, step.shapes)]
         values[step.output] = run_node(step, arrays, dims)
-    return {name: values[name] for name in plan.outputs}
+    # A step may take its output for another shape than the buffer's own, as a copying reshape does.
+    shapes = {name: tuple(evaluate(s, dims) for s in plan.buffers[name].shape) for name in plan.outputs}
+    return {name: np.array(values[name]).reshape(shape) for name, shape in shapes.items()}
 
 
 def unpack_tensors(plan: Plan, weights: bytes) -> dict[str, Array]:
@@ -62,7 +64,7 @@ def run_node(node: Node | Step, arrays: list[Array], dims: Mapping[str, int]) ->
     with np.errstate(all="ignore"):
         result = row.oracle(*arrays[:count], **concrete(node.attrs, dims))
         if node.epilogue:
-            result = ex.evaluate(node.epilogue.expr, [result, *arrays[count:]])
+            result = pointwise(node.epilogue.expr, [result, *arrays[count:]])
     return np.asarray(result, dtype=arrays[0].dtype)
 
 

@@ -35,7 +35,7 @@ class WasmEngine:
             # Typed Any: an export may be any kind of thing, and a bundle's two are functions by its format.
             exports: Any = linker.instantiate(store, wasmtime.Module(store.engine, module)).exports(store)
             self._run, found = exports["nx_run"], exports["nx_abi"](store) & 0xFFFFFFFF
-        except (wasmtime.WasmtimeError, KeyError) as error:
+        except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError, TypeError) as error:
             raise BundleError(f"the WebAssembly of '{plan.name}' cannot be instantiated: {error}") from error
         if found != abi:
             raise BundleError(f"the WebAssembly of '{plan.name}' belongs to another build (plan {found}, not {abi})")
@@ -46,11 +46,16 @@ class WasmEngine:
 
     def run(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Return copies of the outputs. Safe to call from several threads; they take turns."""
+        import wasmtime  # there: it made this instance
+
         with self._lock:
             for name, array in inputs.items():
                 self._memory.write(self._store, array.tobytes(), self._arena + self._plan.buffers[name].offset)
             values = [dims[name] for name in self._plan.dims]
-            status = self._run(self._store, 0, 1, self._base, self._arena, *values)
+            try:
+                status = self._run(self._store, 0, 1, self._base, self._arena, *values)
+            except (wasmtime.WasmtimeError, wasmtime.Trap, TypeError) as error:
+                raise BundleError(f"the WebAssembly of '{self._plan.name}' cannot run its plan: {error}") from error
             assert status == 0, f"nx_run returned {status}"
             end = self._arena + self._plan.arena_size
             arena = np.frombuffer(self._memory.read(self._store, self._arena, end), dtype=np.uint8)

@@ -21,6 +21,9 @@ from neurenix.graph.graph import Epilogue, Graph, Node
 # More operands than this need more registers for pointers than a kernel has.
 MOST_OPERANDS = 8
 
+# Nodes of a fused expression written out as a tree: its JSON stays small and shallow enough to be read back.
+LARGEST_EXPRESSION = 128
+
 
 def fuse_elementwise(graph: Graph) -> Graph:
     """Turn every elementwise node into a `map`, taking in the maps before it that nobody else reads."""
@@ -53,13 +56,15 @@ def _inline(node: Node, rewriter: Rewriter) -> Node:
     inputs: list[str] = []
     parts: list[ex.Expr] = []
     labels: list[str] = []
+    written = ops.get(node.op).expression(node.attrs)
+    sizes = [1] * len(node.inputs)
 
     def operand(name: str) -> ex.Expr:
         if name not in inputs:
             inputs.append(name)
         return ex.operand(inputs.index(name))
 
-    for name in node.inputs:
+    for i, name in enumerate(node.inputs):
         array = rewriter.constants.get(name)
         before = rewriter.maker(name, "map")
         if array is not None and array.size == 1 and array.dtype.kind == "f":
@@ -67,12 +72,14 @@ def _inline(node: Node, rewriter: Rewriter) -> Node:
         elif (
             before is not None and rewriter.only_use(name) and rewriter.shape(name) == shape
             and len({*inputs, *before.inputs, *node.inputs}) <= MOST_OPERANDS
+            and ex.tree_size(written, [*sizes[:i], ex.tree_size(before.attrs["expr"])]) <= LARGEST_EXPRESSION
         ):  # fmt: skip
-            parts.append(ex.substitute(before.attrs["expr"], [operand(i) for i in before.inputs]))
+            sizes[i] = ex.tree_size(before.attrs["expr"])
+            parts.append(ex.substitute(before.attrs["expr"], [operand(n) for n in before.inputs]))
             labels.append(before.label)
         else:
             parts.append(operand(name))
-    expression = ex.substitute(ops.get(node.op).expression(node.attrs), parts)
+    expression = ex.substitute(written, parts)
     if not inputs:  # every operand was a number: keep one input, which gives the shape
         inputs.append(node.inputs[int(np.argmax([rewriter.constants[i].size for i in node.inputs]))])
     label = "_".join([*labels, node.op if node.op != "map" else node.label])
@@ -86,10 +93,11 @@ def _host(node: Node, rewriter: Rewriter) -> Node | None:
             continue
         out = rewriter.shape(node.output)
         axis = channel_axis(host)
-        others = [rewriter.shape(i) for i in node.inputs if i != name]
-        # A matrix product whose weights are not constant has rows in both operands; its channels are columns
-        # too.
-        if rewriter.shape(name) == out and all(s == out or per_channel(s, out, axis) for s in others):
+        others = [(i in rewriter.constants, rewriter.shape(i)) for i in node.inputs if i != name]
+        # Values by channel are padded to a whole panel in the weights file; a tensor made at run time is not.
+        if rewriter.shape(name) == out and all(
+            s == out or (constant and per_channel(s, out, axis)) for constant, s in others
+        ):
             return host
     return None
 
