@@ -61,8 +61,7 @@ def grad(
 
     An input that no output depends on gets None. With `create_graph` the gradients can be differentiated again.
     """
-    roots = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    wanted = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    roots, wanted = _listed(outputs), _listed(inputs)
     seeds = [root.seed(None if grad_outputs is None else grad_outputs[i]) for i, root in enumerate(roots)]
     found: dict[int, Tensor] = {}
     with _history(create_graph):
@@ -70,6 +69,10 @@ def grad(
             if any(tensor is w for w in wanted):
                 found[id(tensor)] = g
     return tuple(found.get(id(w)) for w in wanted)
+
+
+def _listed(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return list(tensors) if isinstance(tensors, Sequence) else [tensors]
 
 
 def _history(create_graph: bool) -> AbstractContextManager[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,8 @@ def export(
     graph = model if isinstance(model, Graph) else trace(model, options.inputs, options.dims, name)
     graph = replace(graph, name=name)
     say(f"{name}: {len(graph.nodes)} operations traced")
-    plan, weights = schedule(passes.run(graph, options.optimize), options.labels, options.threads)
+    _check_labels(options.labels, graph)
+    plan, weights = schedule(passes.run(graph, options.optimize), tuple(options.labels), options.threads)
     number = plan_number(plan)
     source = print_c(plan, number)
     compiled = compile_forms(plan, source, options, say)
@@ -124,6 +125,18 @@ def check_name(name: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _DEVICE_NAMES:
         raise InputError(
             f"the model name {name!r} must match [a-z][a-z0-9_-]* with at most 64 characters, as in 'my_model'"
+        )
+
+
+def _check_labels(labels: Sequence[str], graph: Graph) -> None:
+    name = graph.outputs[0]
+    entries = graph.values[name].shape[-1:]
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise InputError(f"labels must be a list of texts, got {labels!r}")
+    if labels and (len(labels),) != entries:
+        raise InputError(
+            f"there are {len(labels)} labels; they name the entries of the last axis of '{name}', which are "
+            f"{entries[0] if entries else 'none'}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def export_to_wasm(
     threads: bool = True,
     inputs: Mapping[str, InputSpec] | None = None,
     dims: Mapping[str, tuple[int, int]] | None = None,
-    labels: tuple[str, ...] | None = None,
+    labels: Sequence[str] | None = None,
     native: tuple[str, ...] | bool = False,
     verify: bool = True,
     max_error: float = 1e-4,
@@ -43,11 +43,12 @@ def export_to_wasm(
 
     `inputs` maps each input's name to a `"float32[batch, 4]"` string, a shape or an example array; it may be
     left out where the first layer fixes the shape. `dims` gives the range of each symbol, (1, 64) by
-    default. `optimize` folds and fuses; `simd` adds variants for SIMD and relaxed SIMD to the scalar one;
-    `threads` asks for threads, which this version answers with one and says so. `native` adds libraries:
-    True for this machine, or names such as "x86_64-linux". With `demo` the folder gets a page to try the
-    model on. Raises UnsupportedError for `quantize`, InputError when the inputs cannot be inferred,
-    VerificationError when a compiled form drifts by more than `max_error`; nothing is written then.
+    default. `labels` names the entries of the first output's last axis. `optimize` folds and fuses; `simd`
+    adds variants for SIMD and relaxed SIMD to the scalar one; `threads` asks for threads, which this version
+    answers with one and says so. `native` adds libraries: True for this machine, or names such as
+    "x86_64-linux". With `demo` the folder gets a page to try the model on. Raises UnsupportedError for
+    `quantize`, InputError when the inputs cannot be inferred, VerificationError when a compiled form drifts
+    by more than `max_error`, OutputError when the folder cannot be written; the old files stay then.
 
     >>> from neurenix.nn import Linear, ReLU, Sequential
     >>> export_to_wasm(Sequential(Linear(10, 20), ReLU(), Linear(20, 5)), "webassembly_model", "my_model")

@@ -149,10 +149,7 @@ def test_a_finger_draws_and_does_not_scroll(visit: Callable[..., Visit]) -> None
     here = visit(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True).open()
     paper = here.page.locator("#paper").bounding_box()
     session = here.page.context.new_cdp_session(here.page)
-    places = [
-        {"x": paper["x"] + x * paper["width"], "y": paper["y"] + y * paper["height"]}
-        for x, y in STROKES[1][0]
-    ]
+    places = [{"x": paper["x"] + x * paper["width"], "y": paper["y"] + y * paper["height"]} for x, y in STROKES[1][0]]
     session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": places[:1]})
     for place in places[1:]:
         session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [place]})
@@ -223,9 +220,7 @@ def test_a_missing_module_is_an_error_that_retry_overcomes(visit: Callable[..., 
     here.wait_for_state("ready")
 
 
-def test_the_page_and_python_prepare_digits_alike(
-    visit: Callable[..., Visit], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_and_python_prepare_digits_alike(visit: Callable[..., Visit], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(APP / "src"))
     from digits_app.preprocess import prepare  # the example is not installed where the tests run
 

@@ -16,6 +16,8 @@ NX_INLINE float nx_abs_1(float x) { return nx_abs(nx_set(x))[0]; }
 NX_INLINE float nx_max_1(float a, float b) { return a > b || a != a ? a : b; }
 NX_INLINE float nx_min_1(float a, float b) { return a < b || a != a ? a : b; }
 
+NX_INLINE long long nx_to_integer_1(float x) { return (long long)x; }
+
 NX_INLINE long long nx_abs_i(long long x) { return x < 0 ? -x : x; }
 NX_INLINE long long nx_max_i(long long a, long long b) { return a > b ? a : b; }
 NX_INLINE long long nx_min_i(long long a, long long b) { return a < b ? a : b; }

@@ -63,6 +63,8 @@ def malformed(what: str) -> Iterator[None]:
         yield
     except NeurenixError as error:
         raise BundleError(f"{what} is malformed: {error}") from error
+    except KeyError as error:
+        raise BundleError(f"{what} is malformed: it lacks {error}") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise BundleError(f"{what} is malformed: {type(error).__name__} {error}") from error
 

@@ -72,7 +72,7 @@ class Primitive:
     loops the same text calls `nx_exp_1` for a float's `nx_exp`, and `nx_max_i` for an integer's `nx_max`, unless
     `c_integer` says otherwise. `kind` is what the result is: "same" as the arguments, or always "bool", "float" or
     "integer". `gradient(y, *args)` gives dy/darg for each argument. `identity` is the right operand that changes
-    nothing.
+    nothing. `takes_masks` says that the arguments are conditions and no numbers.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Primitive:
     identity: float | None = None
     commutes: bool = False
     kind: str = "same"
+    takes_masks: bool = False
     c_integer: str | None = None
 
 
@@ -118,8 +119,29 @@ def call(name: str, *args: Scalar) -> Expr:
             return const(float(row.numpy(*(np.float64(e.value) for e in exprs))))
     if name == "select" and exprs[0].op == "const":  # a condition that is known is no mask that C could print
         return exprs[1] if exprs[0].value else exprs[2]
+    if name == "select" and not is_mask(exprs[0]):  # nor is a number: it means that it is not 0
+        return make(name, (call("eq", exprs[0], 0), number(exprs[2]), number(exprs[1])))
+    if name == "select":
+        exprs = (exprs[0], number(exprs[1]), number(exprs[2]))
+    else:
+        exprs = tuple(map(mask if row.takes_masks else number, exprs))
     if row.identity is not None and exprs[1].op == "const" and exprs[1].value == row.identity:
         return exprs[0]
     if row.commutes and exprs[0].op == "const" and exprs[0].value == row.identity:
         return exprs[1]
     return make(name, exprs)
+
+
+def is_mask(expr: Expr) -> bool:
+    """Say whether an expression is a condition: a mask of vector lanes in C, a bool elsewhere."""
+    return expr.op in PRIMITIVES and PRIMITIVES[expr.op].kind == "bool"
+
+
+def number(expr: Expr) -> Expr:
+    """Return an expression that is a number: 1 or 0 for a condition."""
+    return make("select", (expr, const(1), const(0))) if is_mask(expr) else expr
+
+
+def mask(expr: Expr) -> Expr:
+    """Return an expression that is a condition: whether a number is not 0."""
+    return expr if is_mask(expr) else call("not", call("eq", expr, 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurenix.expr.node import PRIMITIVES, Expr, Primitive, Rule, Scalar, call
+from neurenix.expr.node import PRIMITIVES, Expr, Primitive, Rule, Scalar, call, is_mask, mask, number
 
 
 def exp(x: Scalar) -> Expr:
@@ -35,6 +35,15 @@ def minimum(a: Scalar, b: Scalar) -> Expr:
     return call("min", a, b)
 
 
+def cast(x: Expr, dtype: str) -> Expr:
+    """Turn a value into what a dtype can hold: a condition, a whole number, or a float."""
+    if dtype == "bool":
+        return mask(x)
+    if dtype.startswith("float"):
+        return number(x) if is_mask(x) else call("to_float", x)
+    return call("to_integer", number(x))
+
+
 def where(condition: Expr, a: Scalar, b: Scalar) -> Expr:
     return call("select", condition, a, b)
 
@@ -60,6 +69,16 @@ _TABLE = (
     Primitive("lt", 2, np.less, "({} < {})", "({} < {})", _STEP, kind="bool"),
     Primitive("le", 2, np.less_equal, "({} <= {})", "({} <= {})", _STEP, kind="bool"),
     Primitive("eq", 2, np.equal, "({} == {})", "({} == {})", _STEP, kind="bool"),
+    Primitive("and", 2, np.logical_and, "({} & {})", "({} & {})", _STEP, kind="bool", takes_masks=True),
+    Primitive("or", 2, np.logical_or, "({} | {})", "({} | {})", _STEP, kind="bool", takes_masks=True),
+    Primitive("xor", 2, np.logical_xor, "({} ^ {})", "({} != {})", _STEP, kind="bool", takes_masks=True),
+    Primitive("not", 1, np.logical_not, "(~{})", "(!{})", lambda y, a: (0,), kind="bool", takes_masks=True,
+              c_integer="(!{})"),
+    # A change of dtype. The vectors of a map are all float32, and there it changes nothing.
+    Primitive("to_float", 1, lambda a: a if np.asarray(a).dtype.kind == "f" else np.asarray(a, np.float64), "({})",
+              "f32({})", lambda y, a: (1,), kind="float"),
+    Primitive("to_integer", 1, lambda a: np.trunc(a).astype(np.int64), "nx_to_integer({})", "i32({})",
+              lambda y, a: (0,), kind="integer", c_integer="({})"),
     Primitive("select", 3, np.where, "nx_select({}, {}, {})", "select({2}, {1}, {0})",
               lambda y, c, a, b: (0, where(c, 1, 0), where(c, 0, 1))),
 )  # fmt: skip

@@ -90,6 +90,8 @@ class GraphBuilder:
 
     def finish(self, outputs: Mapping[str, Value], layers: Sequence[Layer] = (), device: str = "auto") -> Graph:
         """Return the checked graph, its results renamed to the given output names."""
+        if not outputs:
+            raise GraphError(f"'{self.name}' has no outputs: its forward() must return a tensor or a dict of tensors")
         renamed: dict[str, str] = {}
         for wanted, value in outputs.items():
             if not isinstance(wanted, str) or not _OUTPUT.fullmatch(wanted):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurenix import ops
-from neurenix.dims import Ranges, Shape, symbols
+from neurenix.dims import Ranges, Shape, evaluate, symbols
 from neurenix.dtypes import DType
 from neurenix.errors import GraphError, NeurenixError
 from neurenix.expr import Expr, operands_of
@@ -128,8 +128,15 @@ def check(graph: Graph) -> Graph:
     for name in graph.outputs:
         if name not in ready:
             raise GraphError(f"output '{name}' is made by no node")
+    smallest = {name: low for name, (low, _) in graph.dims.items()}
     for value in graph.values.values():
         free = {s for size in value.shape for s in symbols(size)} - set(graph.dims)
         if free:
             raise GraphError(f"'{value.name}' has the undeclared dimension '{sorted(free)[0]}'")
+        for size in value.shape:
+            if not isinstance(size, int) and evaluate(size, smallest) < 1:
+                raise GraphError(
+                    f"'{value.name}' has an axis of {size}, which is {evaluate(size, smallest)} where its dims are "
+                    f"smallest: raise the 'min' of {', '.join(sorted(symbols(size)))} in dims"
+                )
     return graph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import struct
 import zipfile
 import zlib
@@ -76,7 +77,14 @@ def _attr_to_json(value: Any) -> Any:
         return {"expr": expr.to_json(value)}
     if isinstance(value, Dim):
         return {"size": dims.to_json(value)}
-    return [_attr_to_json(v) for v in value] if isinstance(value, (tuple, list)) else value
+    if isinstance(value, (tuple, list)):
+        return [_attr_to_json(v) for v in value]
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is not None and not isinstance(plain, (str, int, float)):
+        raise GraphError(f"{value!r} cannot be stored: an attribute is a number, a text, a size or a list of them")
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise GraphError(f"the attribute {plain} cannot be stored: JSON has no such number")
+    return plain
 
 
 def _attr_from_json(value: Any) -> Any:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from neurenix import expr as ex
+from neurenix.dims import Shape
+from neurenix.errors import GraphError
 from neurenix.expr import Expr
 from neurenix.ops import shapes, types
-from neurenix.ops.op import REQUIRED, Array, Family, Op, pointwise
+from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Op, pointwise
 
 
 def _row(name: str, arity: int, expr: Callable[..., Expr], oracle: Callable[..., Array], doc: str, **more: Any) -> Op:
@@ -25,6 +27,13 @@ def _sigmoid(x: Array) -> Array:
 
 def _map_oracle(*arrays: Array, expr: Expr, dtype: str | None) -> Array:
     return pointwise(expr, arrays, arrays[0].dtype if dtype is None else np.dtype(dtype))
+
+
+def _map_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    highest = max(ex.operands_of(attrs["expr"]), default=-1)
+    if highest >= len(ins):
+        raise GraphError(f"{attrs['expr']!r} reads x{highest}, but there are {len(ins)} operands")
+    return shapes.broadcast(ins, attrs)
 
 
 ROWS = (
@@ -50,10 +59,11 @@ ROWS = (
     _row("silu", 1, lambda x: x / (1 + ex.exp(-x)), lambda x: x * _sigmoid(x),
          "x * sigmoid(x), the sigmoid-weighted linear unit.", domain=(-80, 80)),
     Op("cast", Family.ELEMENTWISE, "The same values in another `dtype`; floats are cut off towards zero.", 1,
-       shapes.broadcast, lambda x, dtype: x.astype(dtype), dtype=types.attribute, expr=lambda x, dtype: cast(x, dtype),
+       shapes.broadcast, lambda x, dtype: x.astype(dtype), dtype=types.attribute, expr=lambda x, dtype: ex.cast(x, dtype),
        attrs={"dtype": REQUIRED}, gradient=lambda g, y, inputs, attrs: (g.cast(inputs[0].dtype.name),)),
     # A fused chain is an op like any other: its expression is an attribute. The compiler makes these, and
     # so does autograd, whose derivative of an elementwise op is one `map`.
-    Op("map", Family.ELEMENTWISE, "Any scalar expression `expr` of its inputs.", -1, shapes.broadcast, _map_oracle,
-       dtype=types.mapped, expr=lambda *xs, expr, dtype: expr, attrs={"expr": REQUIRED, "dtype": None}),
+    Op("map", Family.ELEMENTWISE, "Any scalar expression `expr` of its inputs, in a `dtype` or the first input's.", -1,
+       _map_shape, _map_oracle, dtype=types.mapped, attrs={"expr": REQUIRED, "dtype": None},
+       expr=lambda *xs, expr, dtype: expr if dtype == "bool" else ex.number(expr)),
 )  # fmt: skip

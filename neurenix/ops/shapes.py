@@ -136,6 +136,8 @@ def pool2d(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
     n, h, w, c = x if last else (x[0], x[2], x[3], x[1])
     for kernel, padding, dilation in zip(attrs["kernel_size"], attrs["padding"], attrs["dilation"]):
         if 2 * padding > dilation * (kernel - 1) + 1:
-            raise GraphError(f"padding {padding} is more than half of a window of {kernel}: some would hold nothing else")
+            raise GraphError(
+                f"padding {padding} is more than half of a window of {kernel}, which could hold nothing else"
+            )
     oh, ow = windows(h, w, attrs["kernel_size"], attrs)
     return (n, oh, ow, c) if last else (n, c, oh, ow)

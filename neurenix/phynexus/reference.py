@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from neurenix import expr as ex
 from neurenix import ops
 from neurenix.dims import Dim, evaluate
 from neurenix.dtypes import dtype
 from neurenix.graph.graph import Array, Graph, Node
 from neurenix.graph.packing import unpack
 from neurenix.graph.plan import Plan, Step
+from neurenix.ops.op import pointwise
 
 
 def run_graph(
@@ -43,9 +43,10 @@ def run_plan(
     for step in plan.steps:
         names = (*step.inputs, *(step.epilogue.inputs if step.epilogue else ()))
         arrays = [values[n].reshape([evaluate(s, dims) for s in shape]) for n, shape in zip(names, step.shapes)]
-        # An expression may leave operands unread, and then its result is smaller than the kernel's.
-        values[step.output] = np.broadcast_to(run_node(step, arrays, dims), [evaluate(s, dims) for s in step.shape])
-    return {name: values[name] for name in plan.outputs}
+        values[step.output] = run_node(step, arrays, dims)
+    # A step may take its output for another shape than the buffer's own, as a copying reshape does.
+    shapes = {name: tuple(evaluate(s, dims) for s in plan.buffers[name].shape) for name in plan.outputs}
+    return {name: np.array(values[name]).reshape(shape) for name, shape in shapes.items()}
 
 
 def unpack_tensors(plan: Plan, weights: bytes) -> dict[str, Array]:
@@ -64,7 +65,7 @@ def run_node(node: Node | Step, arrays: list[Array], dims: Mapping[str, int]) ->
     with np.errstate(all="ignore"):
         result = row.oracle(*arrays[:count], **concrete(node.attrs, dims))
         if node.epilogue:
-            result = ex.evaluate(node.epilogue.expr, [result, *arrays[count:]])
+            result = pointwise(node.epilogue.expr, [result, *arrays[count:]], result.dtype)
     made = row.infer_dtype([dtype(a.dtype) for a in arrays[:count]], row.bind(node.attrs))
     return np.asarray(result, dtype=made.numpy)
 

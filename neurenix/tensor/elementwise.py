@@ -18,25 +18,25 @@ class ElementwiseMethods(Methods):
         return self.apply("add", other)
 
     def __radd__(self, other: Operand) -> Tensor:
-        return self.lift(other) + self  # type: ignore[operator]
+        return self.lift(other) + self
 
     def __sub__(self, other: Operand) -> Tensor:
         return self.apply("sub", other)
 
     def __rsub__(self, other: Operand) -> Tensor:
-        return self.lift(other) - self  # type: ignore[operator]
+        return self.lift(other) - self
 
     def __mul__(self, other: Operand) -> Tensor:
         return self.apply("mul", other)
 
     def __rmul__(self, other: Operand) -> Tensor:
-        return self.lift(other) * self  # type: ignore[operator]
+        return self.lift(other) * self
 
     def __truediv__(self, other: Operand) -> Tensor:
         return self.apply("div", other)
 
     def __rtruediv__(self, other: Operand) -> Tensor:
-        return self.lift(other) / self  # type: ignore[operator]
+        return self.lift(other) / self
 
     def __neg__(self) -> Tensor:
         return self.apply("neg")
@@ -76,6 +76,10 @@ class ElementwiseMethods(Methods):
 
     def minimum(self, other: Operand) -> Tensor:
         return self.apply("minimum", other)
+
+    def cast(self, dtype: str) -> Tensor:
+        """The same values in another dtype; floats are cut off towards zero."""
+        return self.apply("cast", dtype=dtype)
 
     def map(self, expr: Expr, *others: Operand, dtype: str | None = None) -> Tensor:
         """Apply a scalar expression; this tensor is operand 0, `others` follow. The dtype stays unless given."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from neurenix.compiler.matching import Rewriter, alive, channel_axis, per_channel
 from neurenix.graph.graph import Array, Graph, Node
 
@@ -67,7 +69,7 @@ def _folded(node: Node, rewriter: Rewriter) -> list[Node] | None:
     by = rewriter.constant("scale", amount, node.output)
     moved = rewriter.constant("shift", shift * amount, node.output)
     return [
-        replace(node, inputs=(source, by), output=scaled),
+        replace(node, op="mul", inputs=(source, by), output=scaled),
         replace(before, op="add", inputs=(scaled, moved), output=node.output),
     ]
 
@@ -91,7 +93,8 @@ def _constant_operand(node: Node, rewriter: Rewriter) -> tuple[str, Array, bool]
     if node.op == "sub":
         amount = -amount
     if node.op == "div":
-        amount = 1 / amount
+        with np.errstate(divide="ignore"):
+            amount = 1 / amount
     return left, amount, node.op in ("mul", "div")
 
 

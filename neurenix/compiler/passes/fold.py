@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurenix import expr as ex
 from neurenix import ops
 from neurenix.compiler.matching import Rewriter
 from neurenix.dims import product
 from neurenix.graph.graph import Array, Graph, Node
+from neurenix.ops.op import pointwise
 
 # Folding an expansion of a few bytes into gigabytes helps nobody.
 LARGEST = 1 << 26  # elements
@@ -32,5 +32,5 @@ def _evaluate(node: Node, rewriter: Rewriter) -> Array:
     arrays = [rewriter.constants[name] for name in node.reads]
     result = ops.get(node.op).evaluate(arrays[: len(node.inputs)], node.attrs)
     if node.epilogue:
-        result = ex.evaluate(node.epilogue.expr, [result, *arrays[len(node.inputs) :]])
+        result = pointwise(node.epilogue.expr, [result, *arrays[len(node.inputs) :]], result.dtype)
     return np.ascontiguousarray(result).reshape(np.shape(result))

@@ -16,10 +16,13 @@ from neurenix.compiler.matching import (
     is_elementwise,
     per_channel,
 )
-from neurenix.graph.graph import Epilogue, Graph, Node
+from neurenix.graph.graph import Array, Epilogue, Graph, Node
 
 # More operands than this need more registers for pointers than a kernel has.
 MOST_OPERANDS = 8
+
+# What an expression may pass on inside itself: other integers would lose their wrapping around.
+INLINED = ("float32", "float64", "int64", "bool")
 
 # Nodes of a fused expression written out as a tree: its JSON stays small and shallow enough to be read back.
 LARGEST_EXPRESSION = 128
@@ -67,10 +70,11 @@ def _inline(node: Node, rewriter: Rewriter) -> Node:
     for i, name in enumerate(node.inputs):
         array = rewriter.constants.get(name)
         before = rewriter.maker(name, "map")
-        if array is not None and array.size == 1 and array.dtype.kind == "f":
+        if array is not None and array.size == 1 and _is_exact(array):
             parts.append(ex.const(float(array.reshape(())[()])))
         elif (
             before is not None and rewriter.only_use(name) and rewriter.shape(name) == shape
+            and rewriter.values[name].dtype.name in INLINED
             and len({*inputs, *before.inputs, *node.inputs}) <= MOST_OPERANDS
             and ex.tree_size(written, [*sizes[:i], ex.tree_size(before.attrs["expr"])]) <= LARGEST_EXPRESSION
         ):  # fmt: skip
@@ -83,7 +87,14 @@ def _inline(node: Node, rewriter: Rewriter) -> Node:
     if not inputs:  # every operand was a number: keep one input, which gives the shape
         inputs.append(node.inputs[int(np.argmax([rewriter.constants[i].size for i in node.inputs]))])
     label = "_".join([*labels, node.op if node.op != "map" else node.label])
-    return replace(node, op="map", inputs=tuple(inputs), attrs={"expr": expression}, label=label)
+    made = rewriter.values[node.output].dtype
+    dtype = None if rewriter.values[inputs[0]].dtype == made else made.name
+    return replace(node, op="map", inputs=tuple(inputs), attrs={"expr": expression, "dtype": dtype}, label=label)
+
+
+def _is_exact(array: Array) -> bool:
+    """Say whether a Python float holds this one value exactly, as a constant of an expression must."""
+    return array.dtype.kind in "fb" or bool(abs(int(array.reshape(()))) < 1 << 53)
 
 
 def _host(node: Node, rewriter: Rewriter) -> Node | None:
@@ -95,7 +106,8 @@ def _host(node: Node, rewriter: Rewriter) -> Node | None:
         axis = channel_axis(host)
         others = [(i in rewriter.constants, rewriter.shape(i)) for i in node.inputs if i != name]
         # Values by channel are padded to a whole panel in the weights file; a tensor made at run time is not.
-        if rewriter.shape(name) == out and all(
+        floats = all(rewriter.values[i].dtype.name == "float32" for i in (*node.inputs, node.output))
+        if floats and rewriter.shape(name) == out and all(
             s == out or (constant and per_channel(s, out, axis)) for constant, s in others
         ):
             return host

@@ -1,0 +1,151 @@
+"""Holds a manifest to FORMAT.md: written from that page, and from none of the code that writes bundles."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurenix import ops
+from neurenix.dtypes import DTYPES
+from neurenix.expr import PRIMITIVES
+from neurenix.toolchain import TARGETS
+
+
+class Checker:
+    """Holds a manifest to FORMAT.md. Everything documented must be there, and nothing else may be."""
+
+    def __init__(self, manifest: Any, folder: Path) -> None:
+        self.manifest, self.folder = manifest, folder
+        self.dims = {d["name"]: d for d in manifest["dims"]}
+
+    def check(self) -> None:
+        m = self.manifest
+        self.keys(m, "format generator name abi device inputs outputs dims layers memory threads tensors weights plan "
+                     "variants native files golden", optional="labels")  # fmt: skip
+        assert m["format"] == 1
+        assert re.fullmatch(r"neurenix \d+\.\d+\.\d+", m["generator"])
+        assert 0 <= m["abi"] < 2**32
+        assert m["device"] in ("auto", "wasm", "webgpu")
+        assert all(isinstance(label, str) for label in m.get("labels", []))
+        for dim in m["dims"]:
+            self.keys(dim, "name min max")
+            assert 1 <= dim["min"] <= dim["max"]
+        for layer in m["layers"]:
+            self.keys(layer, "name type config parameters")
+        self.keys(m["threads"], "requested")
+        assert isinstance(m["threads"]["requested"], bool)
+        self.check_memory()
+        self.check_tensors()
+        self.check_plan()
+        self.check_files()
+        for case in m["golden"]:
+            self.check_golden(case)
+
+    def keys(self, table: Any, required: str, optional: str = "") -> None:
+        assert set(required.split()) <= set(table) <= {*required.split(), *optional.split()}, table
+
+    def size(self, size: Any, largest: bool = True) -> int:
+        """The value of a size at the largest dims."""
+        if isinstance(size, int):
+            return size
+        if isinstance(size, str):
+            return int(self.dims[size]["max" if largest else "min"])
+        function, a, b = size
+        a, b = self.size(a), self.size(b)
+        return int({"+": a + b, "*": a * b, "//": a // max(b, 1), "max": max(a, b), "min": min(a, b)}[function])
+
+    def bytes(self, port: Any) -> int:
+        return int(np.prod([self.size(s) for s in port["shape"]])) * DTYPES[port["dtype"]].size
+
+    def check_memory(self) -> None:
+        memory = self.manifest["memory"]
+        self.keys(memory, "base weights arena pages")
+        arena = memory["base"] + -(-memory["weights"] // 64) * 64
+        assert -(-(arena + memory["arena"]) // 65536) == memory["pages"]
+        files = self.manifest["files"]
+        assert sum(files[f]["size"] for f in self.manifest["weights"]) == memory["weights"]
+
+    def check_tensors(self) -> None:
+        end = 0
+        for tensor in self.manifest["tensors"]:
+            self.keys(tensor, "name dtype shape layout offset size")
+            assert tensor["offset"] % 64 == 0
+            assert tensor["offset"] >= end, "parameters do not overlap"
+            end = tensor["offset"] + tensor["size"]
+            rows, columns = int(np.prod(tensor["shape"][:-1])), tensor["shape"][-1]
+            padded = {
+                "rows": rows * columns,
+                "pad8": -(-rows * columns // 8) * 8,
+                "panel8": rows * -(-columns // 8) * 8,
+            }
+            assert padded[tensor["layout"]] * DTYPES[tensor["dtype"]].size == tensor["size"]
+        assert end <= self.manifest["memory"]["weights"]
+
+    def check_plan(self) -> None:
+        m, plan = self.manifest, self.manifest["plan"]
+        self.keys(plan, "buffers steps")
+        buffers = {b["name"]: b for b in plan["buffers"]}
+        for buffer in plan["buffers"]:
+            self.keys(buffer, "name dtype shape offset size")
+            assert buffer["offset"] % 64 == 0
+            assert self.bytes(buffer) <= buffer["size"] <= m["memory"]["arena"] - buffer["offset"]
+        for port in (*m["inputs"], *m["outputs"]):
+            self.keys(port, "name dtype shape offset")
+            assert port == {key: buffers[port["name"]][key] for key in port}
+        known = {*buffers, *(t["name"] for t in m["tensors"])}
+        for step in plan["steps"]:
+            self.keys(step, "kernel op attrs inputs output shapes shape sizes scope", "operands epilogue scratch")
+            assert re.fullmatch(r"nx_[a-z0-9_]+", step["kernel"])
+            assert step["op"] in ops.OPS
+            assert {*step["inputs"], step["output"], step.get("scratch", step["output"])} <= known
+            reads = [*step["inputs"]]
+            if "epilogue" in step:
+                self.keys(step["epilogue"], "expr inputs")
+                reads += step["epilogue"]["inputs"]
+                self.check_expression(step["epilogue"]["expr"], 1 + len(step["epilogue"]["inputs"]))
+            assert len(reads) == len(step["shapes"])
+
+    def check_expression(self, expression: Any, operands: int) -> None:
+        if isinstance(expression, list):
+            if expression[0] == "x":
+                assert expression[1] < operands
+            else:
+                assert PRIMITIVES[expression[0]].arity == len(expression) - 1
+                for argument in expression[1:]:
+                    self.check_expression(argument, operands)
+        else:
+            assert isinstance(expression, (int, float))
+
+    def check_files(self) -> None:
+        m = self.manifest
+        for name, file in m["files"].items():
+            self.keys(file, "size sha256")
+            content = (self.folder / name).read_bytes()
+            assert (len(content), hashlib.sha256(content).hexdigest()) == (file["size"], file["sha256"])
+        named = {*m["weights"], *(v["file"] for v in (*m["variants"], *m["native"]))}
+        assert named <= set(m["files"])
+        for variant in m["variants"]:
+            self.keys(variant, "name file")
+        for library in m["native"]:
+            self.keys(library, "target level file")
+            assert library["target"] in TARGETS
+
+    def check_golden(self, case: Any) -> None:
+        m = self.manifest
+        self.keys(case, "dims inputs outputs tolerance")
+        assert set(self.dims) == set(case["dims"])
+        for dim, value in case["dims"].items():
+            assert self.dims[dim]["min"] <= value <= self.dims[dim]["max"]
+        assert {port["name"] for port in m["inputs"]} == set(case["inputs"])
+        for source in case["inputs"].values():
+            self.keys(source, "seed low high")
+        for port in m["outputs"]:
+            shape = [case["dims"].get(s, s) for s in port["shape"]]
+            expected = int(np.prod(shape)) * DTYPES[port["dtype"]].size
+            assert expected == len(base64.b64decode(case["outputs"][port["name"]], validate=True))
+        assert 0 < case["tolerance"] < 1

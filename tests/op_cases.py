@@ -1,0 +1,161 @@
+"""Cases made from the op table: random shapes, attributes and values of any row; many of them compiled as one graph."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurenix import expr as ex
+from neurenix import ops
+from neurenix.bundle.writer import BASE, memory_pages
+from neurenix.compiler import passes
+from neurenix.compiler.print_c import print_c
+from neurenix.compiler.schedule import schedule
+from neurenix.dtypes import dtype
+from neurenix.graph.builder import GraphBuilder
+from neurenix.graph.graph import Graph
+from neurenix.ops import Family, Op
+from neurenix.phynexus.native import NativeEngine, cpu_level
+from neurenix.phynexus.reference import run_graph
+from neurenix.phynexus.wasm import WasmEngine
+from neurenix.toolchain import TARGETS, WASM_VARIANTS, compile_c, host_target
+
+Array = np.ndarray[Any, Any]
+ABI = 7
+NATIVE = tuple(v.name for v in TARGETS[host_target() or "x86_64-linux"].variants)
+WASM = tuple(WASM_VARIANTS)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of a row."""
+
+    row: Op
+    arrays: tuple[Array, ...]
+    attrs: Mapping[str, Any]
+
+
+def rows(*families: Family) -> list[Op]:
+    """Return the rows of the table, of some families only when they are named."""
+    return [row for row in ops.OPS.values() if not families or row.family in families]
+
+
+def values(row: Op, rng: np.random.Generator, shape: Sequence[int], precision: str) -> Array:
+    """Draw from the row's domain: evenly, or by magnitude where it spans many."""
+    low, high = row.domain
+    if low > 0 and high / low > 100:
+        return np.exp(rng.uniform(np.log(low), np.log(high), shape)).astype(precision)
+    return rng.uniform(low, high, shape).astype(precision)
+
+
+def broadcasting_shapes(rng: np.random.Generator, count: int, sizes: Sequence[int] = (1, 2, 3, 5, 9)) -> list[Any]:
+    """Return shapes that broadcast together: axes left out at the front, or 1."""
+    full = tuple(int(rng.choice(sizes)) for _ in range(int(rng.integers(0, 5))))
+    shapes = []
+    for _ in range(count):
+        kept = full[int(rng.integers(0, len(full) + 1)) :] if rng.random() < 0.4 else full
+        shapes.append(tuple(1 if rng.random() < 0.25 else s for s in kept))
+    return shapes
+
+
+def random_expr(rng: np.random.Generator, operands: int, depth: int = 4) -> ex.Expr:
+    """Return an expression of smooth growth: its values stay moderate for operands in [0.1, 2]."""
+    if depth == 0 or rng.random() < 0.15:
+        if rng.random() < 0.2:
+            return ex.const(round(float(rng.uniform(-2, 2)), 3))
+        return ex.operand(int(rng.integers(operands)))
+    a, b = (random_expr(rng, operands, depth - 1) for _ in range(2))
+    kinds = (
+        lambda: a + b, lambda: a - b, lambda: a * b, lambda: a / (1 + b * b), lambda: -a, lambda: ex.absolute(a),
+        lambda: ex.maximum(a, b), lambda: ex.minimum(a, b), lambda: ex.exp(ex.minimum(a, 2)), lambda: ex.tanh(a),
+        lambda: ex.log(1.5 + a * a), lambda: ex.sqrt(1 + ex.absolute(a)), lambda: ex.where(a < b, a, b * 0.5),
+        lambda: ex.where(ex.call("le", a, 0.3), b, a),
+    )  # fmt: skip
+    return kinds[int(rng.integers(len(kinds)))]()
+
+
+def random_case(row: Op, seed: int, precision: str = "float32") -> Case:
+    """Return a case of any row: by its `samples`, or for an elementwise one by broadcasting."""
+    rng = np.random.default_rng([seed, *row.name.encode()])
+    attrs: dict[str, Any] = {}
+    if row.samples is not None:
+        shapes, attrs = row.samples(rng)
+    else:
+        assert row.family is Family.ELEMENTWISE, f"'{row.name}' is structured and has no samples"
+        arity = row.arity if row.arity >= 0 else int(rng.integers(1, 4))
+        shapes = broadcasting_shapes(rng, arity)
+        for name, default in row.attrs.items():
+            attrs[name] = random_expr(rng, arity) if default is ops.op.REQUIRED else float(rng.uniform(0.01, 0.9))
+    if "axis" in row.attrs and seed % 2:
+        attrs["axis"] = int(rng.integers(-len(shapes[0]), len(shapes[0])))
+    if row.name == "map":
+        return Case(row, tuple(rng.uniform(0.1, 2, s).astype(precision) for s in shapes), row.bind(attrs))
+    return Case(row, tuple(values(row, rng, s, precision) for s in shapes), row.bind(attrs))
+
+
+def graph_of(cases: Sequence[Case]) -> tuple[Graph, dict[str, Array]]:
+    """Return one graph with an output for each case, and its feeds. Operands that kernels take packed are constants."""
+    builder = GraphBuilder("cases", {})
+    feeds: dict[str, Array] = {}
+    outputs = {}
+    for at, case in enumerate(cases):
+        packing = case.row.kernel.packing if case.row.kernel else (None,) * len(case.arrays)
+        operands = []
+        for i, (array, layout) in enumerate(zip(case.arrays, packing)):
+            if layout is None:
+                feeds[f"x{at}_{i}"] = array
+                operands.append(builder.input(f"x{at}_{i}", dtype("float32"), array.shape))
+            else:
+                operands.append(builder.constant(array))
+        outputs[f"y{at}"] = builder.add(case.row.name, operands, case.attrs)
+    return builder.finish(outputs), feeds
+
+
+def run_forms(
+    graph: Graph,
+    feeds: Sequence[tuple[Mapping[str, Array], Mapping[str, int]]],
+    forms: Sequence[str],
+    optimize: bool = True,
+) -> Iterator[tuple[str, list[dict[str, Array]]]]:
+    """Compile a graph and yield, for each form that runs on this machine, its answers to every feed."""
+    plan, weights = schedule(passes.run(graph, optimize))
+    source = print_c(plan, ABI)
+    with tempfile.TemporaryDirectory(prefix="neurenix-test-") as folder:
+        for form in forms:
+            engine: Any
+            if form in WASM_VARIANTS:
+                module = compile_c(source, WASM_VARIANTS[form], "model.wasm")
+                engine = WasmEngine(plan, weights, module, ABI, BASE, memory_pages(plan))
+            else:
+                target = TARGETS[host_target() or ""]
+                variant = next(v for v in target.variants if v.name == form)
+                library = Path(folder) / f"{form}{target.suffix}"
+                library.write_bytes(compile_c(source, variant, f"model{target.suffix}"))
+                if variant.level > cpu_level(library):
+                    continue
+                engine = NativeEngine(plan, weights, library, ABI)
+            yield form, [engine.run(arrays, dims) for arrays, dims in feeds]
+
+
+def reference(graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int] | None = None) -> dict[str, Array]:
+    """Return the oracles' answers in float64."""
+    return run_graph(graph, feeds, dims or {}, precision="float64")
+
+
+def assert_close(expected: Array, actual: Array, tolerance: float, what: str, relative: bool = False) -> None:
+    """Compare with the table's measure: the error relative to max(1, |expected|), or to |expected| alone."""
+    with np.errstate(all="ignore"):
+        wanted = np.asarray(expected, dtype=np.float64).astype(np.float32).astype(np.float64)
+    got = np.asarray(actual, dtype=np.float64)
+    assert wanted.shape == got.shape, f"{what}: shape {got.shape}, expected {wanted.shape}"
+    assert (np.isnan(wanted) == np.isnan(got)).all(), f"{what}: NaN in other places, got {got}, expected {wanted}"
+    with np.errstate(all="ignore"):
+        scale = np.abs(wanted) if relative else np.maximum(1, np.abs(wanted))
+        bad = ~((wanted == got) | np.isnan(wanted) | (np.abs(wanted - got) <= tolerance * scale + 3e-45))
+    first = [(float(w), float(g)) for w, g in zip(wanted[bad][:4], got[bad][:4])]
+    assert not bad.any(), f"{what}: {bad.sum()} of {bad.size} differ; (expected, got): {first}"

@@ -1,0 +1,172 @@
+"""Every row of the op table: eager answers and gradients against independent definitions, and the oracles too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import scipy.signal
+import scipy.special
+from op_cases import Case, assert_close, random_case, rows
+
+from neurenix import autograd, ops
+from neurenix.errors import GraphError
+from neurenix.ops import Family, Op
+from neurenix.tensor import Tensor, apply
+
+ROWS = pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+
+
+@ROWS
+def test_every_row_can_be_sampled_and_explains_itself(row: Op) -> None:
+    assert row.family is Family.ELEMENTWISE or row.samples is not None
+    assert row.doc.endswith(".")
+    assert row.expr is not None or row.gradient is not None
+
+
+@ROWS
+@pytest.mark.parametrize("seed", range(8))
+def test_eager_answers_equal_the_oracle(row: Op, seed: int) -> None:
+    case = random_case(row, seed)
+    answer = row.evaluate(case.arrays, case.attrs)
+    assert row.infer([a.shape for a in case.arrays], case.attrs) == answer.shape
+    assert np.float32 == answer.dtype
+    with np.errstate(all="ignore"):
+        expected = row.oracle(*(a.astype(np.float64) for a in case.arrays), **case.attrs)
+    # eager NumPy in float32 rounds each step of a chain, exp(x) among them
+    assert_close(expected, answer, max(row.tolerance, 2e-5), row.name)
+
+
+@pytest.mark.parametrize("row", rows(Family.ELEMENTWISE), ids=lambda row: row.name)
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 1, 2)])
+def test_elementwise_rows_keep_empty_tensors(row: Op, shape: tuple[int, ...]) -> None:
+    attrs = random_case(row, 0).attrs if row.name != "map" else {"expr": ops.get("tanh").expression({})}
+    arrays = [np.zeros(shape, np.float32)] * (row.arity if row.arity > 0 else 1)
+    assert shape == row.evaluate(arrays, attrs).shape
+
+
+def test_the_sum_of_nothing_is_zero_and_nothing_has_no_maximum() -> None:
+    empty = Tensor(np.zeros((0, 3), np.float32))
+    assert [0.0, 0.0, 0.0] == empty.sum(0).tolist()
+    with pytest.raises(GraphError, match=r"op 'max'.*\[0, 3\]"):
+        empty.max(0)
+
+
+@ROWS
+@pytest.mark.parametrize("seed", range(4))
+def test_gradients_equal_central_differences(row: Op, seed: int) -> None:
+    case = random_case(row, seed, "float64")
+    if row.domain == (-80, 80):  # there the function is flat, or too steep for a difference
+        case = Case(row, tuple(a / 20 for a in case.arrays), case.attrs)
+    rng = np.random.default_rng(seed)
+    inputs = [Tensor(a, requires_grad=True) for a in case.arrays]
+    y = apply(row.name, *inputs, **case.attrs)
+    weight = rng.standard_normal(y.numpy().shape)
+    y.backward(weight)
+    for i, x in enumerate(inputs):
+        ways = rng.standard_normal(x.numpy().shape)
+        expected = _slope(case, i, ways, weight)
+        found = 0.0 if x.grad is None else float((x.grad.numpy() * ways).sum())
+        if row.name in ("max_pool2d_scatter", "max_pool2d_gather") and i == 0:
+            assert x.grad is None  # the choice of the winners is flat
+        assert expected == pytest.approx(found, rel=2e-5, abs=2e-6 * (1 + float(np.abs(weight).sum()))), f"input {i}"
+
+
+def _slope(case: Case, index: int, ways: np.ndarray[Any, Any], weight: np.ndarray[Any, Any]) -> float:
+    step = 1e-6 * max(1.0, float(np.abs(case.arrays[index]).min(initial=1.0)))
+    if case.row.domain[0] > 0:  # a step must not leave a domain that is open at 0
+        step = min(step, 1e-4 * float(case.arrays[index].min(initial=1.0)))
+    sides = []
+    for sign in (1, -1):
+        moved = [a + sign * step * ways if i == index else a for i, a in enumerate(case.arrays)]
+        with np.errstate(all="ignore"):
+            sides.append(float((case.row.evaluate(moved, case.attrs) * weight).sum()))
+    return (sides[0] - sides[1]) / (2 * step)
+
+
+SMOOTH = ["mul", "div", "exp", "log", "sqrt", "tanh", "sigmoid", "silu", "sum", "permute", "matmul", "conv2d", "im2col",
+          "col2im", "max_pool2d", "softmax", "log_softmax"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradients_can_be_differentiated_again(name: str) -> None:
+    case = random_case(ops.get(name), 3, "float64")
+    if case.row.domain == (-80, 80):
+        case = Case(case.row, tuple(a / 40 for a in case.arrays), case.attrs)
+    rng = np.random.default_rng(3)
+    inputs = [Tensor(a, requires_grad=True) for a in case.arrays]
+    shape = apply(name, *inputs, **case.attrs).numpy().shape
+    weight, ways = rng.standard_normal(shape), rng.standard_normal(case.arrays[0].shape)
+
+    def first(arrays: list[Any]) -> Tensor:
+        tensors = [Tensor(a, requires_grad=True) for a in arrays]
+        y = apply(name, *tensors, **case.attrs)
+        part = autograd._gradients(y, Tensor(weight, requires_grad=True))[0]
+        assert part is not None
+        sources.append(tensors[0])
+        return (part * Tensor(ways)).sum()
+
+    sources: list[Tensor] = []
+    result = first(list(case.arrays))
+    result.backward()
+    found = sources[0].grad
+    step, move = 1e-6, rng.standard_normal(case.arrays[0].shape) * np.abs(case.arrays[0])
+    up, down = (first([case.arrays[0] + s * step * move, *case.arrays[1:]]).item() for s in (1, -1))
+    slope = 0.0 if found is None else float((found.numpy() * move).sum())
+    assert (up - down) / (2 * step) == pytest.approx(slope, rel=1e-4, abs=1e-5 * (1 + abs(result.item())))
+
+
+# ── the oracles themselves ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_softmax_oracles_equal_scipys(axis: int) -> None:
+    x = np.random.default_rng(0).uniform(-50, 50, (3, 4, 5))
+    np.testing.assert_allclose(scipy.special.softmax(x, axis), ops.get("softmax").oracle(x, axis=axis), rtol=1e-13)
+    np.testing.assert_allclose(
+        scipy.special.log_softmax(x, axis), ops.get("log_softmax").oracle(x, axis=axis), rtol=1e-13
+    )
+
+
+def test_sigmoid_oracle_equals_scipys() -> None:
+    x = np.linspace(-700, 700, 2001)
+    np.testing.assert_allclose(scipy.special.expit(x), ops.get("sigmoid").oracle(x), rtol=1e-13)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_conv2d_oracle_equals_scipys_correlation(seed: int, layout: str) -> None:
+    case = random_case(ops.get("conv2d"), seed, "float64")
+    x, w = case.arrays
+    (sh, sw), (ph, pw), (dh, dw) = (case.attrs[k] for k in ("stride", "padding", "dilation"))
+    spread = np.zeros((*w.shape[:2], dh * (w.shape[2] - 1) + 1, dw * (w.shape[3] - 1) + 1))
+    spread[:, :, ::dh, ::dw] = w
+    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+    expected = np.stack([
+        np.stack([scipy.signal.correlate(image, kernel, "valid")[0, ::sh, ::sw] for kernel in spread])
+        for image in padded
+    ])  # fmt: skip
+    if layout == "NHWC":
+        x, w, expected = x.transpose(0, 2, 3, 1), w.transpose(2, 3, 1, 0), expected.transpose(0, 2, 3, 1)
+    answer = ops.get("conv2d").oracle(x, w, **{**case.attrs, "layout": layout})
+    np.testing.assert_allclose(expected, answer, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_max_pool2d_oracle_equals_plain_loops(seed: int, layout: str) -> None:
+    case = random_case(ops.get("max_pool2d"), seed, "float64")
+    (x,), attrs = case.arrays, case.attrs
+    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = (attrs[k] for k in ("kernel_size", "stride", "padding", "dilation"))
+    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=-np.inf)
+    high, wide = (padded.shape[2] - dh * (kh - 1) - 1) // sh + 1, (padded.shape[3] - dw * (kw - 1) - 1) // sw + 1
+    expected = np.empty((*x.shape[:2], high, wide))
+    for i in range(high):
+        for j in range(wide):
+            window = padded[:, :, i * sh : i * sh + dh * (kh - 1) + 1 : dh, j * sw : j * sw + dw * (kw - 1) + 1 : dw]
+            expected[:, :, i, j] = window.max(axis=(2, 3))
+    if layout == "NHWC":
+        x, expected = x.transpose(0, 2, 3, 1), expected.transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(expected, ops.get("max_pool2d").oracle(x, **{**attrs, "layout": layout}))
