@@ -133,8 +133,8 @@ def report(answer: dict[str, Any], expected: Floats) -> int:
 
 
 def wait_for_interrupt(url: str) -> None:
-    print(f"try it at {url} (Ctrl-C ends)")
     try:
+        print(f"try it at {url} (Ctrl-C ends)")
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
