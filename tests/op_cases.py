@@ -19,7 +19,7 @@ from neurenix.compiler.schedule import schedule
 from neurenix.dtypes import dtype
 from neurenix.graph.builder import GraphBuilder
 from neurenix.graph.graph import Graph
-from neurenix.ops import Family, Op
+from neurenix.ops import Family, Op, types
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.reference import run_graph
 from neurenix.phynexus.wasm import WasmEngine
@@ -48,6 +48,10 @@ def rows(*families: Family) -> list[Op]:
 def values(row: Op, rng: np.random.Generator, shape: Sequence[int], precision: str) -> Array:
     """Draw from the row's domain: evenly, or by magnitude where it spans many."""
     low, high = row.domain
+    if precision == "bool":
+        return rng.random(shape) < 0.5
+    if precision.startswith(("int", "uint")):
+        return rng.integers(int(max(low, 0 if precision[0] == "u" else low)), int(high) + 1, shape).astype(precision)
     if low > 0 and high / low > 100:
         return np.exp(rng.uniform(np.log(low), np.log(high), shape)).astype(precision)
     return rng.uniform(low, high, shape).astype(precision)
@@ -80,7 +84,10 @@ def random_expr(rng: np.random.Generator, operands: int, depth: int = 4) -> ex.E
 
 
 def random_case(row: Op, seed: int, precision: str = "float32") -> Case:
-    """Return a case of any row: by its `samples`, or for an elementwise one by broadcasting."""
+    """Return a case of any row: by its `samples`, or for an elementwise one by broadcasting.
+
+    `samples` gives attributes and, for each input, a shape to fill from the row's domain or the array itself.
+    """
     rng = np.random.default_rng([seed, *row.name.encode()])
     attrs: dict[str, Any] = {}
     if row.samples is not None:
@@ -90,12 +97,27 @@ def random_case(row: Op, seed: int, precision: str = "float32") -> Case:
         arity = row.arity if row.arity >= 0 else int(rng.integers(1, 4))
         shapes = broadcasting_shapes(rng, arity)
         for name, default in row.attrs.items():
-            attrs[name] = random_expr(rng, arity) if default is ops.op.REQUIRED else float(rng.uniform(0.01, 0.9))
+            if name == "expr":
+                attrs[name] = random_expr(rng, arity)
+            elif isinstance(default, float):
+                attrs[name] = float(rng.uniform(0.01, 0.9))
     if "axis" in row.attrs and seed % 2:
         attrs["axis"] = int(rng.integers(-len(shapes[0]), len(shapes[0])))
     if row.name == "map":
         return Case(row, tuple(rng.uniform(0.1, 2, s).astype(precision) for s in shapes), row.bind(attrs))
-    return Case(row, tuple(values(row, rng, s, precision) for s in shapes), row.bind(attrs))
+    dtypes = taken_dtypes(row, rng, len(shapes), precision)
+    arrays = (s if isinstance(s, np.ndarray) else values(row, rng, s, d) for s, d in zip(shapes, dtypes))
+    arrays = (a.astype(precision) if a.dtype == np.float64 else a for a in arrays)
+    return Case(row, tuple(arrays), row.bind(attrs))
+
+
+def taken_dtypes(row: Op, rng: np.random.Generator, count: int, precision: str) -> list[str]:
+    """Return dtypes that a row takes: floats of a precision, unless its rule wants something else."""
+    if row.dtype is types.logical:
+        return ["bool"] * count
+    if row.dtype is types.integer:
+        return [str(rng.choice(["int64", "int32", "uint8", "bool"]))] * count
+    return ["bool" if row.dtype is types.chosen and i == 0 else precision for i in range(count)]
 
 
 def graph_of(cases: Sequence[Case]) -> tuple[Graph, dict[str, Array]]:
@@ -104,12 +126,12 @@ def graph_of(cases: Sequence[Case]) -> tuple[Graph, dict[str, Array]]:
     feeds: dict[str, Array] = {}
     outputs = {}
     for at, case in enumerate(cases):
-        packing = case.row.kernel.packing if case.row.kernel else (None,) * len(case.arrays)
+        packing = (*(case.row.kernel.packing if case.row.kernel else ()), *[None] * len(case.arrays))
         operands = []
         for i, (array, layout) in enumerate(zip(case.arrays, packing)):
             if layout is None:
                 feeds[f"x{at}_{i}"] = array
-                operands.append(builder.input(f"x{at}_{i}", dtype("float32"), array.shape))
+                operands.append(builder.input(f"x{at}_{i}", dtype(array.dtype), array.shape))
             else:
                 operands.append(builder.constant(array))
         outputs[f"y{at}"] = builder.add(case.row.name, operands, case.attrs)

@@ -20,7 +20,11 @@ def print_map(step: Step, plan: Plan) -> str:
 def include(source: str, defines: Mapping[str, str]) -> str:
     """Return the lines that include a kernel's file with some macros defined."""
     return "\n".join(
-        [*(f"#define {k} {v}".rstrip() for k, v in defines.items()), f'#include "{source}"', *(f"#undef {k.partition('(')[0]}" for k in defines)]
+        [
+            *(f"#define {k} {v}".rstrip() for k, v in defines.items()),
+            f'#include "{source}"',
+            *(f"#undef {k.partition('(')[0]}" for k in defines),
+        ]
     )
 
 
@@ -49,10 +53,7 @@ def _scalar(step: Step, dtypes: list[DType]) -> str:
     ctype = {"float": "float", "integer": "long long", "bool": "int"}
     body = [
         f"NX_INLINE {out.c} {function}(nx_int i, {pointers}) {{",
-        *(
-            f"  const {ctype[kinds[i]]} v{i} = p{i}[{'i' if o.walks else 0}];"
-            for i, o in enumerate(step.operands)
-        ),
+        *(f"  const {ctype[kinds[i]]} v{i} = p{i}[{'i' if o.walks else 0}];" for i, o in enumerate(step.operands)),
         *(f"  {s}" for s in statements),
         f"  return {'(' + result + ') != 0' if out.name == 'bool' else f'({out.c})({result})'};",
         "}",
@@ -68,4 +69,3 @@ def _operands(step: Step, types: list[str]) -> dict[str, str]:
         f"const {t} *p{i} = x{i} + (a) * x{i}_0 + (b) * x{i}_1 + (c) * x{i}_2;" for i, t in enumerate(types)
     )
     return {"NX_NAME": step.kernel, "NX_MAP_PARAMS": params, "NX_MAP_AT(a, b, c)": rows}
-

@@ -78,7 +78,9 @@ def _add(node: Node, draft: _Draft) -> None:
     for name in (*node.reads, node.output):
         if draft.graph.values[name].dtype.name not in COMPILED:
             of = draft.graph.values[name].dtype
-            raise UnsupportedError(f"{_where(node)} works on '{name}', which is {of}; compiled are {', '.join(COMPILED)}")
+            raise UnsupportedError(
+                f"{_where(node)} works on '{name}', which is {of}; compiled are {', '.join(COMPILED)}"
+            )
     if node.op == "reshape" and _can_alias(node, draft):
         draft.share(node.output, node.inputs[0])
     elif node.op == "reshape":
@@ -159,7 +161,9 @@ def _kernel_dtypes(kernel: ops.Kernel, node: Node, draft: _Draft) -> tuple[str, 
         of = draft.graph.values[name].dtype.name
         if not kernel.typed and name not in indices and of != "float32":
             raise UnsupportedError(f"{_where(node)} works on '{name}', which is {of}; its kernel takes float32")
-    return tuple(draft.graph.values[n].dtype.name for n in (*node.inputs, node.output)) if kernel.typed or indices else ()
+    return (
+        tuple(draft.graph.values[n].dtype.name for n in (*node.inputs, node.output)) if kernel.typed or indices else ()
+    )
 
 
 def _in_place(node: Node, draft: _Draft) -> Node:
@@ -223,4 +227,3 @@ def _allocate(draft: _Draft) -> tuple[dict[str, Buffer], int]:
 def _bytes(shape: Shape, of: DType, draft: _Draft) -> int:
     size: Size = product(shape)
     return bounds(size, draft.graph.dims)[1] * of.size
-

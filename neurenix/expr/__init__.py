@@ -9,7 +9,9 @@ from neurenix.expr.primitives import absolute, cast, exp, log, maximum, minimum,
 from neurenix.expr.printing import print_c, print_c_scalar, print_wgsl
 
 __all__ = [
-    "Expr", "PRIMITIVES", "Primitive", "absolute", "call", "cast", "const", "derivative", "evaluate", "exp", "from_json",
-    "is_mask", "log", "mask", "maximum", "minimum", "number", "operand", "operands_of", "print_c", "print_c_scalar", "print_wgsl", "sqrt", "substitute", "tanh",
+    "Expr", "PRIMITIVES", "Primitive", "absolute", "call", "cast", "const",
+    "derivative", "evaluate", "exp", "from_json",
+    "is_mask", "log", "mask", "maximum", "minimum", "number", "operand",
+    "operands_of", "print_c", "print_c_scalar", "print_wgsl", "sqrt", "substitute", "tanh",
     "to_json", "tree_size", "where",
 ]  # fmt: skip

@@ -127,7 +127,6 @@ def _precision(operands: Sequence[Any]) -> Callable[[Number], Any]:
     return float
 
 
-
 def walk(expr: Expr) -> list[Expr]:
     """Return every part of an expression, as often as it is used."""
     seen: dict[Expr, int] = {}

@@ -25,6 +25,12 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x < 0, e, 1) / (1 + e), dtype=np.result_type(x))
 
 
+def _sample_cast(rng: np.random.Generator) -> tuple[list[Any], dict[str, Any]]:
+    kinds = ("float32", "int64", "int32", "int8", "uint8", "bool")
+    x = rng.uniform(0, 100, (3, 5)).astype(str(rng.choice(kinds)))
+    return [x], {"dtype": str(rng.choice(kinds))}
+
+
 def _map_oracle(*arrays: Array, expr: Expr, dtype: str | None) -> Array:
     return pointwise(expr, arrays, arrays[0].dtype if dtype is None else np.dtype(dtype))
 
@@ -59,8 +65,9 @@ ROWS = (
     _row("silu", 1, lambda x: x / (1 + ex.exp(-x)), lambda x: x * _sigmoid(x),
          "x * sigmoid(x), the sigmoid-weighted linear unit.", domain=(-80, 80)),
     Op("cast", Family.ELEMENTWISE, "The same values in another `dtype`; floats are cut off towards zero.", 1,
-       shapes.broadcast, lambda x, dtype: x.astype(dtype), dtype=types.attribute, expr=lambda x, dtype: ex.cast(x, dtype),
-       attrs={"dtype": REQUIRED}, gradient=lambda g, y, inputs, attrs: (g.cast(inputs[0].dtype.name),)),
+       shapes.broadcast, lambda x, dtype: x.astype(dtype), dtype=types.attribute, expr=ex.cast,
+       attrs={"dtype": REQUIRED}, samples=_sample_cast,
+       gradient=lambda g, y, inputs, attrs: (g.cast(inputs[0].dtype.name),)),
     # A fused chain is an op like any other: its expression is an attribute. The compiler makes these, and
     # so does autograd, whose derivative of an elementwise op is one `map`.
     Op("map", Family.ELEMENTWISE, "Any scalar expression `expr` of its inputs, in a `dtype` or the first input's.", -1,

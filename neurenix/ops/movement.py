@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurenix.dims import Shape, Size
+from neurenix.errors import UnsupportedError
 from neurenix.ops import shapes
 from neurenix.ops.op import REQUIRED, Attrs, Family, Kernel, Op
 
@@ -15,6 +16,8 @@ from neurenix.ops.op import REQUIRED, Attrs, Family, Kernel, Op
 def _permute_sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, Size]:
     """Up to four axes, outermost first: the output's extents, and the input's stride along each."""
     (x,), rank = ins, len(out)
+    if rank > 4:
+        raise UnsupportedError(f"op 'permute' of shape {shapes.show(x)} has {rank} axes; its kernel takes 4")
     strides: list[Size] = [1] * rank
     for axis in range(rank - 2, -1, -1):
         strides[axis] = strides[axis + 1] * x[axis + 1]

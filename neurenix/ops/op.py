@@ -55,9 +55,9 @@ class Kernel:
     scratch memory that one thread needs. Where `channels_last` is set, input 0 and the output are image
     tensors that the layout pass turns to NHWC, and the attribute `layout` says so.
 
-    A kernel takes float32, unless it is `typed`: then NX_TYPE is the output's element type, and NX_INDEX that of
-    input `index`. `in_place` means that the output is input 0's own buffer. `defines(attrs)` are further macros
-    that change the loop itself, such as what a reduction does to two elements.
+    A kernel takes float32, unless it is `typed`: then NX_TYPE is the output's element type, and NX_INDEX
+    that of input `index`. `in_place` means that the output is input 0's own buffer. `defines(attrs)` are
+    further macros that change the loop itself, such as what a reduction does to two elements.
     """
 
     source: str
@@ -76,12 +76,13 @@ class Kernel:
 class Op:
     """One operator.
 
-    `shape(shapes, attrs)` is the shape rule and `dtype(dtypes, attrs)` the dtype rule. `oracle(*arrays, **attrs)` is an independent NumPy definition,
-    correct in any float precision: tests and golden values come from it. `compute` is the eager
-    implementation where the oracle would be too slow to train with. `gradient(g, y, inputs, attrs)` returns
-    the gradient for each input (or None), written with the inputs' own operators, so that it can be traced
-    and differentiated again; an elementwise op leaves it out and has the derivative of its `expr`. `domain`
-    bounds each input in tests; `tolerance` is the accepted relative error of a float32 kernel.
+    `shape(shapes, attrs)` is the shape rule and `dtype(dtypes, attrs)` the dtype rule. `oracle(*arrays,
+    **attrs)` is an independent NumPy definition, correct in any float precision: tests and golden values
+    come from it. `compute` is the eager implementation where the oracle would be too slow to train with.
+    `gradient(g, y, inputs, attrs)` returns the gradient for each input (or None), written with the inputs'
+    own operators, so that it can be traced and differentiated again; an elementwise op leaves it out and has
+    the derivative of its `expr`. `domain` bounds each input in tests, and `samples(rng)` gives for each of
+    them a shape or an array, and attributes; `tolerance` is the accepted relative error of a float32 kernel.
     """
 
     name: str
@@ -98,7 +99,7 @@ class Op:
     domain: tuple[float, float] = (-10.0, 10.0)
     tolerance: float = 1e-5
     kernel: Kernel | None = None
-    samples: Callable[[np.random.Generator], tuple[list[tuple[int, ...]], dict[str, Any]]] | None = None
+    samples: Callable[[np.random.Generator], tuple[list[Any], dict[str, Any]]] | None = None
 
     def bind(self, attrs: Attrs) -> dict[str, Any]:
         """Fill in the defaults; an unknown or missing attribute is a GraphError."""

@@ -7,5 +7,6 @@ from neurenix.tensor.random import generator, manual_seed, rand, randn
 from neurenix.tensor.tensor import Tensor, apply, as_tensor
 
 __all__ = [
-    "Operand", "Tensor", "apply", "as_tensor", "generator", "grad", "manual_seed", "no_grad", "ones", "rand", "randn", "zeros",
+    "Operand", "Tensor", "apply", "as_tensor", "generator", "grad", "manual_seed", "no_grad", "ones", "rand", "randn",
+    "zeros",
 ]  # fmt: skip

@@ -168,7 +168,8 @@ def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
     arrays = [t.numpy() for t in inputs]
     row.infer([a.shape for a in arrays], bound)  # for its error message: NumPy's would not name the op
     result = Tensor(row.evaluate(arrays, bound))
-    if autograd.is_grad_enabled() and any(t.requires_grad for t in inputs):
+    continuous = result.dtype.numpy.kind == "f"
+    if continuous and autograd.is_grad_enabled() and any(t.requires_grad for t in inputs):
         result.requires_grad = True
         result.entry = autograd.Entry(row, inputs, bound)
     return result

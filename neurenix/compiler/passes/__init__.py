@@ -8,7 +8,7 @@ from neurenix.compiler.passes.affine import fold_affine
 from neurenix.compiler.passes.fold import fold_constants
 from neurenix.compiler.passes.fuse import fuse_elementwise, fuse_epilogues
 from neurenix.compiler.passes.layout import channels_last
-from neurenix.compiler.passes.lower import lower_axes
+from neurenix.compiler.passes.lower import lower
 from neurenix.compiler.passes.tidy import tidy
 from neurenix.graph.graph import Graph, check
 
@@ -17,14 +17,14 @@ Pass = Callable[[Graph], Graph]
 # What every graph needs before it can be scheduled, and what only makes it better.
 REQUIRED: tuple[Pass, ...] = (
     fold_constants,
-    lower_axes,
+    lower,
     fuse_elementwise,
     channels_last,
     fold_constants,
     tidy,
 )
 OPTIMISED: tuple[Pass, ...] = (
-    fold_constants, lower_axes, tidy, fold_affine, fuse_elementwise, fuse_epilogues,
+    fold_constants, lower, tidy, fold_affine, fuse_elementwise, fuse_epilogues,
     channels_last, fold_constants, tidy,
 )  # fmt: skip
 

@@ -107,8 +107,10 @@ def _host(node: Node, rewriter: Rewriter) -> Node | None:
         others = [(i in rewriter.constants, rewriter.shape(i)) for i in node.inputs if i != name]
         # Values by channel are padded to a whole panel in the weights file; a tensor made at run time is not.
         floats = all(rewriter.values[i].dtype.name == "float32" for i in (*node.inputs, node.output))
-        if floats and rewriter.shape(name) == out and all(
-            s == out or (constant and per_channel(s, out, axis)) for constant, s in others
+        if (
+            floats
+            and rewriter.shape(name) == out
+            and all(s == out or (constant and per_channel(s, out, axis)) for constant, s in others)
         ):
             return host
     return None
