@@ -163,7 +163,8 @@ def test_a_mistake_in_a_model_is_named_with_its_path(added: str, problem: str) -
         ),
         (
             "train = 'a:b'\ninputs = { x = 'flot32[2]' }",
-            ".inputs.x: 'flot32' is not one of 'float32', 'float64', 'float16', 'int64', 'int32', 'int8', 'uint8', 'bool' "
+            ".inputs.x: 'flot32' is not one of 'float32', 'float64', 'float16', 'int64', "
+            "'int32', 'int8', 'uint8', 'bool' "
             "-- did you mean 'float32'?",
         ),
         (

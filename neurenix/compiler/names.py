@@ -15,7 +15,7 @@ class KernelNames:
     _known: dict[tuple[object, ...], str] = field(default_factory=dict)
 
     def of(self, node: Node, source: str, layouts: tuple[object, ...]) -> str:
-        """Return the function that can run `node`; `layouts` is what else tells functions apart, dtypes and macros too."""
+        """Return the function that can run `node`; `layouts` is what else tells functions apart."""
         expression = node.attrs.get("expr") if node.op == "map" else node.epilogue and node.epilogue.expr
         key = (source, expression, layouts)
         if key not in self._known:
