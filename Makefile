@@ -13,7 +13,7 @@ FIND_LINKS := PIP_FIND_LINKS=$(CURDIR)/.make/wheels UV_FIND_LINKS=$(CURDIR)/.mak
 export HATCH_DATA_DIR := $(CURDIR)/.make/hatch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check lint types fast browser bench clean
+.PHONY: demo test test-peers check lint types fast browser bench clean
 .DELETE_ON_ERROR:
 
 # Trains, compiles, proves and packs the digit recogniser of example-app: the wheel and the static site.
@@ -24,9 +24,13 @@ demo: .make/wheel
 	@echo "site:  $$(ls -d example-app/dist/*-site)"
 	@echo "serve: $(BIN)/neurenix serve $$(ls -d example-app/dist/*-site)"
 
-# Every test, the browser's too.
+# Every test, the browser's too, but for the comparisons with PyTorch.
 test: .make/dev .make/js browser
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not peers"
+
+# The comparisons with PyTorch, which this installs unless they are there.
+test-peers: .make/peers
+	$(BIN)/python -m pytest -n 2 -m peers tests/peers
 
 # The everyday check: under a minute.
 check: lint types fast
@@ -39,7 +43,7 @@ types: .make/dev
 	$(BIN)/mypy
 
 fast: .make/dev
-	$(BIN)/python -m pytest -n 2 -q -m "not browser and not slow and not node"
+	$(BIN)/python -m pytest -n 2 -q -m "not browser and not slow and not node and not peers"
 
 browser: .make/dev
 	$(BIN)/python tests/provide_browser.py
@@ -59,6 +63,11 @@ $(VENV):
 
 .make/dev: .make/base
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+.make/peers: .make/dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,peers]'
+	$(BIN)/python -c 'import torch'
 	@touch $@
 
 # The JavaScript's own checks: TypeScript and ESLint, through the Node.js that comes from PyPI.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from neurenix import load_model
+from neurenix import Tensor, load_model
 from neurenix.nn import Conv2d, Linear, Module, ReLU, Sequential
 from neurenix.server import serve
 from neurenix.wasm import export_to_wasm
@@ -54,8 +54,33 @@ def conv(c: int, o: int, size: int, kernel: int = 3) -> Case:
     return Case(f"conv_{c}x{o}_{kernel}x{kernel}_{size}", layer, (1, c, size, size), 2 * c * o * (kernel * size) ** 2)
 
 
+def depthwise(c: int, size: int, kernel: int = 3, stride: int = 1) -> Case:
+    layer = Sequential(Conv2d(c, c, kernel, stride, kernel // 2, groups=c), ReLU())
+    flops = 2 * c * (kernel * (size // stride)) ** 2
+    return Case(f"depthwise_{c}_{kernel}x{kernel}_{size}_s{stride}", layer, (1, c, size, size), flops)
+
+
+def grouped(c: int, groups: int, size: int) -> Case:
+    layer = Sequential(Conv2d(c, c, 3, padding=1, groups=groups), ReLU())
+    return Case(f"grouped_{c}by{groups}_3x3_{size}", layer, (1, c, size, size), 2 * c * c // groups * (3 * size) ** 2)
+
+
+class Scores(Module):
+    """What attention multiplies: both operands are made at run time."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return (input @ input.transpose(-2, -1)) @ input
+
+
+def attention(heads: int, length: int, width: int) -> Case:
+    flops = 4 * heads * length * length * width
+    return Case(f"attention_{heads}x{length}x{width}", Scores(), (1, heads, length, width), flops)
+
+
 CASES = [linear(512, 512, 512), linear(240, 256, 256), linear(3120, 64, 384), linear(1, 784, 256),
-         conv(1, 16, 28), conv(16, 32, 14), conv(64, 64, 28), conv(128, 128, 14), conv(96, 96, 28, 1)]  # fmt: skip
+         conv(1, 16, 28), conv(16, 32, 14), conv(64, 64, 28), conv(128, 128, 14), conv(96, 96, 28, 1),
+         grouped(128, 4, 28), grouped(128, 32, 14), depthwise(96, 56), depthwise(384, 14), depthwise(144, 56, 3, 2),
+         depthwise(240, 14, 5), attention(8, 64, 32), attention(4, 256, 64), attention(12, 128, 64)]  # fmt: skip
 
 
 def native_seconds(case: Case, folder: Path) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from neurenix import expr as ex
@@ -35,11 +36,12 @@ def is_grad_enabled() -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One operation on the tape."""
+    """One operation on the tape. `versions` are those that its inputs had: a change in place makes a new one."""
 
     op: ops.Op
     inputs: tuple[Tensor, ...]
     attrs: Mapping[str, Any]
+    versions: tuple[int, ...] = ()
 
 
 def backward(root: Tensor, gradient: Tensor, create_graph: bool = False) -> None:
@@ -103,6 +105,12 @@ def _walk(roots: Sequence[Tensor], seeds: Sequence[Tensor]) -> Iterator[tuple[Te
 def _gradients(y: Tensor, g: Tensor) -> list[Tensor | None]:
     entry = y.entry
     assert entry is not None
+    for x, version in zip(entry.inputs, entry.versions):
+        if x.version != version:
+            raise GraphError(
+                f"the gradient of op '{entry.op.name}' needs an input of shape {list(x.shape)} that was changed in "
+                "place since: write x = x + y where it says x += y"
+            )
     if entry.op.gradient is not None:
         return list(entry.op.gradient(g, y, entry.inputs, entry.attrs))
     if entry.op.expr is None:
@@ -112,14 +120,20 @@ def _gradients(y: Tensor, g: Tensor) -> list[Tensor | None]:
 
 def _elementwise(entry: Entry, index: int, g: Tensor) -> Tensor | None:
     """dy/dx_i * g as one `map` over the inputs and g, summed over the axes that broadcast."""
-    slope = ex.derivative(entry.op.expression(entry.attrs), index)
+    slope = _slope(entry.op.expression(entry.attrs), index)
     if slope.op == "const" and slope.value == 0:
         return None
     x = entry.inputs[index]
     if slope.op == "const" and slope.value == 1:
         return g.sum_to(x.shape)
-    product = slope * ex.operand(len(entry.inputs))
+    product = ex.times(ex.operand(len(entry.inputs)), slope)
     return entry.inputs[0].map(product, *entry.inputs[1:], g).sum_to(x.shape)
+
+
+@lru_cache(maxsize=4096)
+def _slope(expression: ex.Expr, index: int) -> ex.Expr:
+    """The derivative of an expression: a training loop asks for the same few again and again."""
+    return ex.derivative(expression, index)
 
 
 def _in_order(roots: Sequence[Tensor]) -> list[Tensor]:

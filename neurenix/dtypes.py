@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -20,7 +21,7 @@ class DType:
     wgsl: str | None
     js: str
 
-    @property
+    @cached_property  # asked for by every eager operation
     def numpy(self) -> np.dtype[np.generic]:
         return np.dtype(self.name)
 
@@ -40,12 +41,15 @@ _ROWS = (
 )
 
 DTYPES = {row.name: row for row in _ROWS}
+_BY_NUMPY = {row.numpy: row for row in _ROWS}
 
 
 def dtype(spec: str | DTypeLike | DType) -> DType:
     """Find the DType that `spec` names: one of ours, its name, or anything NumPy takes for a dtype."""
     if isinstance(spec, DType):
         return spec
+    if isinstance(spec, np.dtype) and spec in _BY_NUMPY:
+        return _BY_NUMPY[spec]
     try:
         return DTYPES[np.dtype(spec).name]
     except (KeyError, TypeError):

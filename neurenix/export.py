@@ -27,8 +27,9 @@ from neurenix.errors import CompileError, InputError, UnsupportedError
 from neurenix.graph.graph import Graph
 from neurenix.graph.plan import Plan
 from neurenix.nn.module import Module
+from neurenix.tensor.input_spec import InputSpec
 from neurenix.toolchain import WASM_VARIANTS, compile_c, native_targets
-from neurenix.trace import InputSpec, trace
+from neurenix.trace import trace
 from neurenix.verification import golden_cases, verify
 
 Say = Callable[[str], None]

@@ -84,7 +84,7 @@ TARGETS = {
 
 _COMMON = (
     "-std=c2x", "-O3", "-g0", "-s", "-nostdlib", "-ffreestanding", "-fno-builtin", "-fvisibility=hidden",
-    "-ffp-contract=off", "-fno-stack-protector", "-fno-sanitize=all",
+    "-ffp-contract=off", "-fwrapv", "-fno-stack-protector", "-fno-sanitize=all",
     "-Wall", "-Wno-pass-failed", "-Wno-unused-function",
 )  # fmt: skip
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Union
-
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
 from neurenix.autograd import no_grad
-from neurenix.dims import Dim, Ranges, Shape, Size, symbols
+from neurenix.dims import Dim, Ranges, Shape, symbols
 from neurenix.dtypes import DType, dtype
 from neurenix.errors import GraphError, InputError
 from neurenix.graph.builder import GraphBuilder
 from neurenix.graph.graph import Graph, Layer
-from neurenix.nn.layers import Conv2d, Linear, Sequential
-from neurenix.nn.module import Module
+from neurenix.nn import Conv2d, Linear, Module, Sequential
 from neurenix.tensor import Tensor
+from neurenix.tensor.input_spec import InputSpec, read_spec
 
-InputSpec = Union[str, Sequence[int | str], "np.ndarray[Any, Any]", Tensor]
 DEFAULT_RANGE = (1, 64)
-
-_SPEC = re.compile(r"\s*([a-z]\w*)\s*\[([^\]]*)\]\s*")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def trace(
@@ -67,8 +60,8 @@ def layers(model: Module) -> list[Layer]:
     found = []
     for name, module in model.named_modules():
         if not any(True for _ in module.children()):
-            own = [*module.__dict__["_parameters"], *module.__dict__["_buffers"]]
-            names = tuple(f"{name}.{p}" if name else p for p in own)
+            own = (*module.named_parameters(name), *module.named_buffers(name))
+            names = tuple(parameter for parameter, _ in own)
             found.append(Layer(name, type(module).__name__, dict(module.config()), names))
     return found
 
@@ -85,34 +78,6 @@ def infer_inputs(model: Module) -> dict[str, tuple[DType, Shape]]:
         f"the input shape cannot be inferred from the first layer, {type(first).__name__}: pass "
         f"inputs={{'input': {asked}}}, a shape, or an example array"
     )
-
-
-def read_spec(name: str, spec: InputSpec) -> tuple[DType, Shape]:
-    """Read one input's declaration. Raises InputError naming what is wrong with it."""
-    if not _NAME.fullmatch(name):
-        raise InputError(f"the input name '{name}' must match [a-z][a-z0-9_]*, so that it can be a key in JavaScript")
-    if isinstance(spec, (np.ndarray, Tensor)):
-        array = spec.numpy() if isinstance(spec, Tensor) else spec
-        kind = "float32" if array.dtype == np.float64 else array.dtype
-        batch: Shape = (Dim.symbol("batch"),) if array.ndim else ()
-        return dtype(kind), (*batch, *array.shape[1:])
-    if isinstance(spec, str):
-        match = _SPEC.fullmatch(spec)
-        if not match:
-            raise InputError(f"input '{name}': '{spec}' is not of the form 'float32[batch, 4]'")
-        kind, sizes = match.group(1), [s.strip() for s in match.group(2).split(",") if s.strip()]
-        return dtype(kind), tuple(_size(name, int(s) if s.lstrip("-").isdigit() else s) for s in sizes)
-    return dtype("float32"), tuple(_size(name, s) for s in spec)
-
-
-def _size(name: str, size: int | str) -> Size:
-    if isinstance(size, str):
-        if not _NAME.fullmatch(size):
-            raise InputError(f"input '{name}': the dimension '{size}' must match [a-z][a-z0-9_]*")
-        return Dim.symbol(size)
-    if size < 1:
-        raise InputError(f"input '{name}': the size {size} must be at least 1; name it if it varies, as in [batch, 4]")
-    return int(size)
 
 
 def _ranges(specs: Mapping[str, tuple[DType, Shape]], dims: Mapping[str, tuple[int, int]]) -> Ranges:

@@ -28,6 +28,9 @@ Run = Callable[[Mapping[str, Any], Mapping[str, int]], Mapping[str, Any]]
 # 1, would hide an error; weaker noise leaves it in doubt.
 RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 0.1), (-0.1, 0.1))
 
+# Whole numbers name rows, classes and lengths, conditions are both: by the kind of their dtype.
+WHOLE = {"i": (0.0, 8.0), "u": (0.0, 8.0), "b": (0.0, 2.0)}
+
 
 def golden_cases(graph: Graph, plan: Plan, tolerance: float) -> list[Golden]:
     """Return inputs and the answers of the traced graph, computed in float64 by the op table's oracles.
@@ -42,7 +45,8 @@ def golden_cases(graph: Graph, plan: Plan, tolerance: float) -> list[Golden]:
 def _case(
     graph: Graph, plan: Plan, dims: Mapping[str, int], seed: int, span: tuple[float, float], tolerance: float
 ) -> Golden:
-    formulas = {name: Formula(seed * 100 + i, *span) for i, name in enumerate(plan.inputs)}
+    spans = {name: WHOLE.get(plan.buffers[name].dtype.numpy.kind, span) for name in plan.inputs}
+    formulas = {name: Formula(seed * 100 + i, *spans[name]) for i, name in enumerate(plan.inputs)}
     case = Golden(dims, formulas, {}, tolerance)
     answers = run_graph(graph, case.feeds(plan), dims, precision="float64")
     return replace(case, outputs={n: a.astype(graph.values[n].dtype.numpy) for n, a in answers.items()})

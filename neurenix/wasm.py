@@ -17,7 +17,7 @@ from neurenix.export import as_options, export
 from neurenix.graph.graph import Graph
 from neurenix.nn.module import Module
 from neurenix.tensor import Tensor
-from neurenix.trace import InputSpec
+from neurenix.tensor.input_spec import InputSpec
 
 _shaders: dict[str, str] = {}
 

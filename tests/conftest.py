@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from builds import ROOT, build
 
 from neurenix.file_lock import locked
 
-ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".make" / "test"
 
 # Entries are found by the content of everything they depend on, so the next run may use them again.
@@ -41,11 +39,3 @@ def digits_site(example_app: Path) -> Path:
 def digits_wheel(example_app: Path) -> Path:
     """The example's wheel."""
     return next((example_app / "dist").glob("*.whl"))
-
-
-def build(project: Path, *arguments: str) -> str:
-    """Run hatchling in a project and return what it printed; a failure shows all of it."""
-    command = [sys.executable, "-m", "hatchling", "build", *arguments]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr

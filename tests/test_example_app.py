@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, build
+from builds import ROOT, build
 from PIL import Image
 
 from neurenix import load_model

@@ -140,7 +140,7 @@ def test_evaluation_keeps_the_operands_precision() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [None, True, "x", [], ["x"], ["x", -1], ["x", 1.5], ["x", True, 1], ["add", 1], ["add", 1, 2, 3], ["pow", 1, 2],
+    [None, True, "x", [], ["x"], ["x", -1], ["x", 1.5], ["x", True, 1], ["add", 1], ["add", 1, 2, 3], ["power", 1, 2],
      [["add"], 1, 2], {"add": 1}, ["exp", "x0"], ["select", 1, 2]],
 )  # fmt: skip
 def test_malformed_json_is_a_graph_error(data: Any) -> None:

@@ -103,7 +103,7 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "code in a dim": (lambda m: rename_dim(m, "batch; evil()"), "dim 'batch; evil"),
     "code in the name": (lambda m: m.update(name="x\n#include <a>"), "model name"),
     "an unknown op": (lambda m: step(m).update(op="system"), "no op 'system'"),
-    "an op without a kernel": (lambda m: step(m, "softmax").update(op="log_softmax"), "has no kernel"),
+    "an op without a kernel": (lambda m: step(m, "max_pool2d").update(op="max_pool2d_indices"), "has no kernel"),
     "an unknown attribute": (lambda m: step(m)["attrs"].update(evil=1), "no attribute 'evil'"),
     "a missing attribute": (lambda m: step(m)["attrs"].pop("stride"), "malformed attributes"),
     "a stride of zero": (lambda m: step(m)["attrs"].update(stride=[0, 1]), "stride is"),

@@ -44,7 +44,8 @@ def test_dropout_is_seeded_and_scaled() -> None:
     assert {0.0, float(np.float32(1 / 0.75))} == set(np.unique(first).astype(float).tolist())
     assert 1.0 == pytest.approx(float(first.mean()), abs=0.02)
     assert dropout.eval()(x) is x
-    for p in (-0.1, 1.0):
+    assert 0.0 == Dropout(1.0)(x).numpy().max()
+    for p in (-0.1, 1.1):
         with pytest.raises(InputError, match="probability"):
             Dropout(p)
 
@@ -119,8 +120,12 @@ def test_losses_are_their_formulas() -> None:
     for bad in (np.array([0, 1, 2, 3, 4, 0]), np.array([-1, 0, 0, 0, 0, 0])):
         with pytest.raises(InputError, match="the logits have 4"):
             functional.cross_entropy(Tensor(logits), bad)
-    with pytest.raises(InputError, match="wants 6 class indices"):
+    with pytest.raises(InputError, match="class indices must be integers"):
         functional.cross_entropy(Tensor(logits), np.zeros(6))
+    with pytest.raises(InputError, match=r"wants class indices of shape \[6\]"):
+        functional.cross_entropy(Tensor(logits), np.zeros(5, np.int64))
+    with pytest.raises(InputError, match=r"input has shape \[6, 4\] and the target \[6\]"):
+        functional.mse_loss(Tensor(logits), np.zeros(6))
 
 
 def _fit(optimizer: Any, steps: int) -> tuple[float, list[int]]:

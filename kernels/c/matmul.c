@@ -12,5 +12,5 @@ static void NX_NAME(nx_part part, nx_int M, nx_int N, nx_int K, const float *a, 
   nx_share(part, M, NX_ROWS, &begin, &end);
   // 48 rows of A at a time: with K up to 1024 they stay in the second-level cache for all panels.
   for (nx_int m = begin; m < end; m += 48)
-    NX_BLOCK(nx_min_int(48, end - m), N, K, a + m * K, K, b, m, y NX_EPILOGUE_ARGS);
+    NX_BLOCK(nx_min_int(48, end - m), N, K, a + m * K, K, b, K * NX_PANEL, m, 0, N, y NX_EPILOGUE_ARGS);
 }

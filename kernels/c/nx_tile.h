@@ -14,9 +14,9 @@
 #endif
 
 // acc[r][v] = sum over k < K of a[r * lda + k] * b[panel v / NX_VECTORS][k][…].
-// `rows` and `panels` are constants at every call: the loops over them unroll and acc stays in registers.
+// Panels are `ldp` values apart. `rows` and `panels` are constants at every call: the loops over them unroll and acc stays in registers.
 NX_INLINE void nx_tile(const int rows, const int panels, nx_int K, const float *a, nx_int lda, const float *b,
-                       nx_f32 acc[NX_ROWS][NX_WIDE * NX_VECTORS]) {
+                       nx_int ldp, nx_f32 acc[NX_ROWS][NX_WIDE * NX_VECTORS]) {
   const int vectors = panels * NX_VECTORS;
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -30,7 +30,7 @@ NX_INLINE void nx_tile(const int rows, const int panels, nx_int K, const float *
     nx_f32 line[NX_WIDE * NX_VECTORS];
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++)
-      line[v] = nx_load(b + v / NX_VECTORS * K * NX_PANEL + k * NX_PANEL + v % NX_VECTORS * NX_LANES);
+      line[v] = nx_load(b + v / NX_VECTORS * ldp + k * NX_PANEL + v % NX_VECTORS * NX_LANES);
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++) {
       const nx_f32 splat = nx_set(row[r][k]);

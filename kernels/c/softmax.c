@@ -1,7 +1,7 @@
 // y (rows, N) = exp(x - max) / sum, along the last axis. Threads share the rows. Include once; needs NX_NAME.
 // Subtracting the row's maximum first keeps exp from overflowing; a NaN makes its whole row NaN.
 
-#include "nx_math.h"
+#include "nx_row.h"
 
 static void NX_NAME(nx_part part, nx_int rows, nx_int N, const float *x, float *y) {
   nx_int begin, end;
@@ -10,11 +10,7 @@ static void NX_NAME(nx_part part, nx_int rows, nx_int N, const float *x, float *
     const float *in = x + row * N;
     float *out = y + row * N;
     const nx_int whole = N / NX_LANES * NX_LANES;
-    float top = in[0];
-    nx_f32 best = nx_set(top);
-    for (nx_int i = 0; i < whole; i += NX_LANES) best = nx_max(nx_load(in + i), best);
-    top = nx_max_lanes(best);
-    for (nx_int i = whole; i < N; i++) top = in[i] > top || in[i] != in[i] ? in[i] : top;
+    const float top = nx_row_max(in, N);
 
     nx_f32 sums = {};
     for (nx_int i = 0; i < whole; i += NX_LANES) {

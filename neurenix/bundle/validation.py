@@ -16,13 +16,17 @@ from neurenix.errors import BundleError
 from neurenix.expr import Expr, operands_of
 from neurenix.graph.packing import ALIGNMENT, LAYOUTS, packed_size
 from neurenix.graph.plan import Operand, Plan, Step
-from neurenix.ops.op import Kernel
+from neurenix.ops.op import Kernel, Op
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 KERNEL = re.compile(r"nx_[a-z0-9_]{1,80}")
 LARGEST_DIM = (1 << 31) - 1
 LARGEST_MEMORY = 1 << 31
+
+# The dtypes that C is printed for; float64 is the reference's alone, float16 a way to store parameters.
+COMPILED = ("float32", "int64", "int32", "int8", "uint8", "bool")
+_INDICES = ("int64", "int32")
 
 _MAP_SIZES = ["d0", "d1", "d2", "n"]
 _AT_LEAST = {"stride": 1, "dilation": 1, "kernel_size": 1, "padding": 0}
@@ -80,24 +84,40 @@ def _check_step(step: Step, plan: Plan, ready: set[str]) -> None:
         held = plan.tensors.get(name) or plan.buffers[name]
         _most(shape, plan)
         _need(product(held.shape) == product(shape), f"{where} takes '{name}' for another size")
-        _need(held.dtype.name == "float32", f"{where} reads '{name}', which is {held.dtype}")
     _need(step.output in plan.buffers, f"{where} writes '{step.output}', which is no buffer")
     made = plan.buffers[step.output]
     _need(product(made.shape) == product(step.shape), f"{where} makes another size than '{step.output}' has")
-    _need(made.dtype.name == "float32", f"{where} writes '{step.output}', which is {made.dtype}")
     attrs = row.bind(step.attrs)
-    _need(attrs.keys() == step.attrs.keys() and all(map(_plain, attrs.values())), f"{where} has malformed attributes")
+    plain = all(_plain(value) or _float(value, row.attrs[name]) for name, value in attrs.items())
+    _need(attrs.keys() == step.attrs.keys() and plain, f"{where} has malformed attributes")
     for name, least in _AT_LEAST.items():
         pair = attrs.get(name, (least, least))
         _need(len(pair) == 2 and all(type(v) is int and v >= least for v in pair), f"{where}: {name} is {pair}")
+    for name, kind in (("groups", int), ("transposed", bool)):
+        _need(type(attrs.get(name, kind())) is kind, f"{where}: {name} is {attrs.get(name)!r}")
     shape = row.shape(step.shapes[: len(step.inputs)], attrs)
     _need(shape == step.shape, f"{where} gives the shape {shape}, not {step.shape}")
+    _need(step.op == "map" or row.kernel is not None, f"{where}: op '{step.op}' has no kernel")
+    _check_dtypes(step, row, plan, where)
     if step.op == "map":
         _check_map(step, plan, where)
     else:
-        _need(row.kernel is not None, f"{where}: op '{step.op}' has no kernel")
         assert row.kernel is not None
         _check_structured(step, row.kernel, plan, where)
+
+
+def _check_dtypes(step: Step, row: Op, plan: Plan, where: str) -> None:
+    """The C is printed for the dtypes that the op table gives: no step may read or write its memory as another."""
+    inputs = [plan.dtype(name) for name in step.inputs]
+    made = row.infer_dtype(inputs, step.attrs)
+    written = plan.dtype(step.output)
+    _need(made == written, f"{where} writes '{step.output}', which is {written}, and makes {made}")
+    free = row.kernel is None or row.kernel.typed  # a map is printed for any
+    others = step.epilogue.inputs if step.epilogue else ()
+    for position, name in enumerate((*step.inputs, *others, step.output)):
+        of, counts = plan.dtype(name), row.kernel is not None and position == row.kernel.index
+        taken = _INDICES if counts else COMPILED if free and name not in others else ("float32",)
+        _need(of.name in taken, f"{where} works on '{name}', which is {of}; it takes {', '.join(taken)}")
 
 
 def _check_map(step: Step, plan: Plan, where: str) -> None:
@@ -122,9 +142,10 @@ def _check_structured(step: Step, kernel: Kernel, plan: Plan, where: str) -> Non
     _need(not step.operands, f"{where} is no map and has strides")
     if kernel.channels_last:
         _need(step.attrs["layout"] == "NHWC", f"{where} is not channels-last")
-    if step.op == "permute":
-        _need(len(step.shape) <= 4, f"{where} has more than 4 axes")
-    if step.op == "softmax":
+    if kernel.in_place:
+        _need(step.inputs[0] == step.output, f"{where} works in place and reads another buffer than it writes")
+        _need(step.output not in step.inputs[1:], f"{where} reads what it writes twice")
+    if step.op in ("softmax", "log_softmax"):
         _need(step.attrs["axis"] in (-1, len(step.shape) - 1), f"{where} is not along the last axis")
     if step.op == "matmul":
         _need(len(step.shapes[1]) == 2, f"{where} multiplies by more than a matrix")
@@ -156,7 +177,11 @@ def _function(step: Step, plan: Plan) -> object:
     read = epilogue.inputs if epilogue else ()
     layouts = tuple(plan.tensors[n].layout if n in plan.tensors else "rows" for n in read)
     walks = tuple(o.walks for o in step.operands)
-    return step.op, epilogue and epilogue.expr, step.attrs.get("expr"), layouts, walks
+    dtypes = tuple(plan.dtype(name).name for name in (*step.inputs, step.output))
+    kernel = ops.get(step.op).kernel
+    defines = kernel.defines(step.attrs) if kernel and kernel.defines else None
+    source = kernel.source if kernel else step.op
+    return source, epilogue and epilogue.expr, step.attrs.get("expr"), layouts, walks, dtypes, defines
 
 
 def _last(operand: Operand, extents: Sequence[Size], plan: Plan) -> int:
@@ -196,6 +221,11 @@ def _plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_plain, value))
     return value is None or isinstance(value, (bool, int, str, Dim, Expr))
+
+
+def _float(value: Any, default: Any) -> bool:
+    """Whether an attribute is a float and is meant to be one, as its default in the op table is."""
+    return type(value) is float and type(default) is float
 
 
 def _need(condition: object, problem: str) -> None:

@@ -73,7 +73,7 @@ def has_epilogue(node: Node) -> bool:
 
 def channel_axis(node: Node) -> int:
     """Return the axis, from the end, along which a contraction's output has its channels."""
-    return 3 if node.op == "conv2d" and node.attrs["layout"] == "NCHW" else 1
+    return 3 if node.attrs.get("layout") == "NCHW" else 1
 
 
 def per_channel(shape: Shape, out: Shape, axis: int) -> bool:

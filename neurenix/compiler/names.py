@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from neurenix.expr import PRIMITIVES
 from neurenix.graph.graph import Node
 
 
@@ -20,7 +21,9 @@ class KernelNames:
         key = (source, expression, layouts)
         if key not in self._known:
             stem = source.removesuffix(".c")
-            label = node.label if node.label.startswith(stem) else f"{stem}_{node.label}"
+            # `nx_max` and the like are taken: what expressions are printed with has these names.
+            own = (stem,) if node.op in PRIMITIVES else (stem, node.op)
+            label = node.label if node.label.startswith(own) else f"{stem}_{node.label}"
             name = "nx_" + re.sub(r"\W+", "_", label)[:48].rstrip("_")
             taken = sum(1 for other in self._known.values() if re.fullmatch(re.escape(name) + r"(_\d+)?", other))
             self._known[key] = f"{name}_{taken + 1}" if taken else name

@@ -59,6 +59,8 @@ def _kernel(step: Step, plan: Plan) -> str:
         defines |= {"NX_EPILOGUE": function, "NX_EPILOGUE_PARAMS": params, "NX_EPILOGUE_ARGS": arguments}
     if kernel.typed:
         defines["NX_TYPE"] = plan.dtype(step.output).c
+        if step.inputs:
+            defines["NX_IN"] = plan.dtype(step.inputs[0]).c
     if kernel.index is not None:
         defines["NX_INDEX"] = plan.dtype(step.inputs[kernel.index]).c
     if kernel.defines is not None:
@@ -73,8 +75,11 @@ def _epilogue(step: Step, plan: Plan) -> tuple[str, str, list[str]]:
     operands, lines = ["x0"], []
     for i, name in enumerate(step.epilogue.inputs, start=1):
         by_channel = name in plan.tensors and plan.tensors[name].layout == "pad8"
-        # A channel's values are padded to a whole panel in the weights file: they need no count.
-        load = f"nx_load(e{i} + col)" if by_channel else f"nx_load_n(e{i} + at, count)"
+        # A channel's values are padded to a whole panel in the weights file: they need no count, unless a group of
+        # channels ends inside a panel.
+        whole = step.attrs.get("groups", 1) == 1
+        channel = f"nx_load(e{i} + col)" if whole else f"nx_load_n(e{i} + col, count)"
+        load = channel if by_channel else f"nx_load_n(e{i} + at, count)"
         lines.append(f"  const nx_f32 x{i} = {load};")
         operands.append(f"x{i}")
     statements, result = ex.print_c(step.epilogue.expr, operands)

@@ -14,7 +14,8 @@ _KINDS = {"f": "float", "i": "integer", "u": "integer", "b": "bool"}
 def print_map(step: Step, plan: Plan) -> str:
     """Return the function of one map: vectors where everything is float32, else typed single values."""
     dtypes = [plan.dtype(name) for name in (*step.inputs, step.output)]
-    return _vector(step) if {d.name for d in dtypes} == {"float32"} else _scalar(step, dtypes)
+    vector = {d.name for d in dtypes} == {"float32"} and ex.vectorises(step.attrs["expr"])
+    return _vector(step) if vector else _scalar(step, dtypes)
 
 
 def include(source: str, defines: Mapping[str, str]) -> str:
@@ -52,6 +53,7 @@ def _scalar(step: Step, dtypes: list[DType]) -> str:
     pointers = ", ".join(f"const {d.c} *p{i}" for i, d in enumerate(inputs))
     ctype = {"float": "float", "integer": "long long", "bool": "int"}
     body = [
+        '#include "nx_scalar.h"',
         f"NX_INLINE {out.c} {function}(nx_int i, {pointers}) {{",
         *(f"  const {ctype[kinds[i]]} v{i} = p{i}[{'i' if o.walks else 0}];" for i, o in enumerate(step.operands)),
         *(f"  {s}" for s in statements),

@@ -47,10 +47,27 @@ class _Draft:
     def share(self, name: str, with_: str) -> None:
         self.alias[name] = with_
 
+    def is_passing(self, name: str) -> bool:
+        """Say whether a value's buffer is made and read by steps alone: it is no input, parameter or output."""
+        return self.place(name) not in (*self.graph.inputs, *self.graph.constants, *self.graph.outputs)
+
+    def rename(self, name: str, output: str) -> None:
+        """Make the buffer that steps wrote a passing value to that of an output, which has the same elements."""
+        old = self.place(name)
+        self.alias[old] = output
+
+        def named(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(output if n == old else n for n in names)
+
+        for at, step in enumerate(self.steps):
+            epilogue = step.epilogue and replace(step.epilogue, inputs=named(step.epilogue.inputs))
+            made = output if step.output == old else step.output
+            self.steps[at] = replace(step, inputs=named(step.inputs), output=made, epilogue=epilogue)
+
     def is_last_reader(self, name: str) -> bool:
         """Say whether the node being added is the last to read a value's buffer, under any name."""
         place = self.place(name)
-        if place in (*self.graph.inputs, *self.graph.constants, *self.graph.outputs):
+        if not self.is_passing(name):
             return False
         members = {place, *(n for n in self.alias if self.place(n) == place)}
         return not any(members & set(node.reads) for node in self.graph.nodes[self.done + 1 :])
@@ -83,6 +100,8 @@ def _add(node: Node, draft: _Draft) -> None:
             )
     if node.op == "reshape" and _can_alias(node, draft):
         draft.share(node.output, node.inputs[0])
+    elif node.op == "reshape" and draft.is_passing(node.inputs[0]):
+        draft.rename(node.inputs[0], node.output)
     elif node.op == "reshape":
         _add_copy(node, node.inputs[0], draft)
     elif node.op == "map":
@@ -113,7 +132,7 @@ def _add_map(node: Node, shapes: list[Shape], out: Shape, draft: _Draft) -> None
     values = draft.graph.values
     sizes, operands = map_operands(shapes, out, node)
     dtypes = tuple(values[name].dtype.name for name in (*node.inputs, node.output))
-    vector = set(dtypes) == {"float32"}
+    vector = set(dtypes) == {"float32"} and expr.vectorises(node.attrs["expr"])
     layouts = ["pad8" if o.walks and vector else "rows" for o in operands]
     inputs = tuple(_argument(i, layout, draft) for i, layout in zip(node.inputs, layouts))
     key = (tuple(o.walks for o in operands), () if vector else dtypes)
@@ -167,8 +186,13 @@ def _kernel_dtypes(kernel: ops.Kernel, node: Node, draft: _Draft) -> tuple[str, 
 
 
 def _in_place(node: Node, draft: _Draft) -> Node:
-    """Let the output be input 0's buffer where nobody reads that any more; else copy it first."""
-    if draft.is_last_reader(node.inputs[0]) and node.output not in draft.graph.outputs:
+    """Let the output be input 0's buffer where nobody else reads that any more, this node included; else copy it."""
+    own = draft.place(node.inputs[0])
+    shared = any(draft.place(name) == own for name in node.inputs[1:])
+    if draft.is_last_reader(node.inputs[0]) and not shared:
+        if node.output in draft.graph.outputs:
+            draft.rename(node.inputs[0], node.output)
+            return replace(node, inputs=(node.output, *node.inputs[1:]))
         draft.share(node.output, node.inputs[0])
         return node
     _add_copy(node, node.inputs[0], draft)

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from neurenix.errors import GraphError
-from neurenix.expr.node import PRIMITIVES, Expr, Number, call, const, operand
+from neurenix.expr.node import PRIMITIVES, Expr, Number, Scalar, call, const, operand
 
 
 def evaluate(expr: Expr, operands: Sequence[Any]) -> Any:
-    """Compute an expression on NumPy arrays (or scalars), in their own precision.
+    """Compute an expression on NumPy arrays (or scalars), in their own precision; whole numbers in 64 bits.
 
     >>> float(evaluate(operand(0) * operand(0) + 1, [np.float64(3.0)]))
     10.0
     """
-    number = _precision(operands)
+    operands = [o.astype(np.int64, copy=False) if o.dtype.kind in "iu" else o for o in map(_array, operands)]
     done: dict[Expr, Any] = {}
 
     def visit(e: Expr) -> Any:
         if e.op == "x":
             return operands[int(e.value)]
         if e.op == "const":
-            return number(e.value)
+            return _constant(e.value, operands)
         if e not in done:
-            done[e] = PRIMITIVES[e.op].numpy(*map(visit, e.args))
+            beside = [visit(a) for a in (e.args[1:] if e.op == "select" else e.args) if a.op != "const"]
+            done[e] = PRIMITIVES[e.op].numpy(
+                *(_constant(a.value, beside or operands) if a.op == "const" else visit(a) for a in e.args)
+            )
         return done[e]
 
     return visit(expr)
@@ -43,16 +46,28 @@ def derivative(expr: Expr, index: int) -> Expr:
             return const(1)
         if not e.args:
             return const(0)
-        if e not in done:
+        if e not in done and e.op == "select":
+            condition, a, b = e.args
+            slopes = visit(a), visit(b)
+            done[e] = slopes[0] if slopes[0] is slopes[1] else call("select", condition, *slopes)
+        elif e not in done:
             total: Expr = const(0)
             for partial, arg in zip(PRIMITIVES[e.op].gradient(e, *e.args), e.args):
                 inner = visit(arg)
                 if not (inner.op == "const" and inner.value == 0) and partial != 0:
-                    total = total + inner * partial
+                    total = total + times(inner, partial)
             done[e] = total
         return done[e]
 
     return visit(expr)
+
+
+def times(slope: Expr, partial: Scalar) -> Expr:
+    """A choice of 1 or 0 chooses: a product would make NaN of what is infinite where it is not chosen."""
+    if isinstance(partial, Expr) and partial.op == "select" and all(a.op == "const" for a in partial.args[1:]):
+        condition, a, b = partial.args
+        return call("select", condition, *(slope * c if c.value else c for c in (a, b)))
+    return slope * partial
 
 
 def substitute(expr: Expr, operands: Sequence[Expr]) -> Expr:
@@ -118,13 +133,16 @@ def from_json(data: Any, depth: int = 0) -> Expr:
     raise GraphError(f"{str(data)[:80]!r} is not a scalar expression")
 
 
-def _precision(operands: Sequence[Any]) -> Callable[[Number], Any]:
-    """Constants take the operands' precision: np.where would turn a bare Python float into float64."""
-    for o in operands:
-        kind = np.asarray(o).dtype
-        if kind.kind == "f":
-            return kind.type
-    return float
+def _array(operand: Any) -> Any:
+    return operand if isinstance(operand, (np.ndarray, np.generic)) else np.asarray(operand)
+
+
+def _constant(value: Number, beside: Sequence[Any]) -> Any:
+    """A constant takes the precision of what stands beside it: np.where would turn a bare float into float64."""
+    floats = [b.dtype.type for b in beside if b.dtype.kind == "f"]
+    if floats:
+        return floats[0](value)
+    return np.int64(value) if float(value).is_integer() and abs(value) < 2**63 else np.float64(value)
 
 
 def walk(expr: Expr) -> list[Expr]:

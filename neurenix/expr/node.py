@@ -53,6 +53,12 @@ class Expr:
     def __gt__(self, other: Scalar) -> Expr:
         return call("lt", other, self)
 
+    def __le__(self, other: Scalar) -> Expr:
+        return call("le", self, other)
+
+    def __ge__(self, other: Scalar) -> Expr:
+        return call("le", other, self)
+
     def __repr__(self) -> str:
         if self.op == "x":
             return f"x{self.value}"
@@ -68,11 +74,13 @@ Rule = Callable[..., tuple[Scalar, ...]]
 class Primitive:
     """What a scalar operation is in each language, and its partial derivatives.
 
-    `c` prints float32 vectors of `nx_simd.h`; a comparison yields a mask there and a bool elsewhere. In scalar
+    `c` prints float32 vectors of `nx_math.h`; a comparison yields a mask there and a bool elsewhere. In scalar
     loops the same text calls `nx_exp_1` for a float's `nx_exp`, and `nx_max_i` for an integer's `nx_max`, unless
-    `c_integer` says otherwise. `kind` is what the result is: "same" as the arguments, or always "bool", "float" or
-    "integer". `gradient(y, *args)` gives dy/darg for each argument. `identity` is the right operand that changes
-    nothing. `takes_masks` says that the arguments are conditions and no numbers.
+    `c_integer` says otherwise. `c` is empty where only whole numbers make sense, which vectors do not hold.
+    `kind` is what the result is: "same" as the arguments, or always "bool", "float" or "integer".
+    `gradient(y, *args)` gives dy/darg for each argument. `identity` is the right operand that changes
+    nothing. `takes_masks` says that the arguments are conditions and no numbers. `simplify(*args)` may return a
+    cheaper expression that is the same.
     """
 
     name: str
@@ -86,6 +94,7 @@ class Primitive:
     kind: str = "same"
     takes_masks: bool = False
     c_integer: str | None = None
+    simplify: Callable[..., Expr | None] | None = None
 
 
 # Filled by primitives.py, which is written with the expressions above.
@@ -129,7 +138,8 @@ def call(name: str, *args: Scalar) -> Expr:
         return exprs[0]
     if row.commutes and exprs[0].op == "const" and exprs[0].value == row.identity:
         return exprs[1]
-    return make(name, exprs)
+    simpler = row.simplify(*exprs) if row.simplify else None
+    return make(name, exprs) if simpler is None else simpler
 
 
 def is_mask(expr: Expr) -> bool:

@@ -19,6 +19,11 @@ KINDS = {"bool": "int", "integer": "long long", "float": "float"}
 Number = Callable[[float, Expr | None], str]
 
 
+def vectorises(expr: Expr) -> bool:
+    """Say whether `print_c` can print an expression: float32 vectors hold no whole numbers for their bits."""
+    return all(PRIMITIVES[e.op].c and PRIMITIVES[e.op].kind != "integer" for e in walk(expr) if e.args)
+
+
 def print_c(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
     """Print an expression as C over `nx_f32` vectors: statements that name shared parts, and the result."""
 
@@ -49,7 +54,12 @@ def print_c_scalar(expr: Expr, operands: Sequence[str], kinds: Sequence[str]) ->
     def statement(e: Expr, name: str, text: str) -> str:
         return f"const {KINDS[known[e]]} {name} = {text};"
 
-    return _print(expr, operands, template, number, statement)
+    def passed(text: str, e: Expr, user: Expr) -> str:
+        condition = user.op == "select" and e is user.args[0]
+        widened = not condition and known[e] != "float" and _argument_kind(user, known) == "float"
+        return f"(float)({text})" if widened else text
+
+    return _print(expr, operands, template, number, statement, passed)
 
 
 def print_wgsl(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
@@ -94,6 +104,7 @@ def _print(
     template: Callable[[Expr], str],
     number: Number,
     statement: Callable[[Expr, str, str], str],
+    passed: Callable[[str, Expr, Expr], str] = lambda text, e, user: text,
 ) -> tuple[list[str], str]:
     uses = Counter(walk(expr))
     lines: list[str] = []
@@ -105,7 +116,8 @@ def _print(
         if e.op == "const":
             return number(float(e.value), user)
         if e not in done:
-            text = template(e).format(*(visit(a, e) for a in e.args))
+            texts = (visit(a, e) if a.op == "const" else passed(visit(a, e), a, e) for a in e.args)
+            text = template(e).format(*texts)
             if uses[e] > 1:
                 name = f"t{len(lines)}"
                 lines.append(statement(e, name, text))

@@ -1,152 +1,131 @@
-"""Module: a piece of a model that owns parameters, buffers and other modules."""
+"""Module: a piece of a model that computes something from what it owns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurenix.device import Device, as_device
-from neurenix.errors import InputError
-from neurenix.graph.builder import active_builder
+from neurenix.nn import hooks
+from neurenix.nn.state import IncompatibleKeys, read_state, write_state
+from neurenix.nn.summary import Summary, summarise
+from neurenix.nn.tree import Parameter, Tree
 from neurenix.tensor import Tensor
+from neurenix.tensor.input_spec import InputSpec
+from neurenix.tensor.tracing import scope
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-
-class Parameter(Tensor):
-    """A tensor that training changes."""
-
-    def __init__(self, data: Any) -> None:
-        super().__init__(data, requires_grad=True)
+__all__ = ["Module", "Parameter"]
 
 
-class Module:
+def _no_forward(self: Module, *inputs: Any) -> Any:
+    raise NotImplementedError(f"{type(self).__name__} must define forward()")
+
+
+class Module(Tree):
     """The parent of every layer and model.
 
     Assign parameters, buffers (`register_buffer`) and child modules as attributes in `__init__`, and define
-    `forward`. Names are the attribute paths: `model.features.0.weight` is "features.0.weight".
+    `forward`. Calling the module runs it: arrays and nested lists of numbers become tensors, everything else is
+    passed as it is.
     """
 
     training: bool
     device: Device
+    _pre_hooks: dict[int, hooks.ForwardPreHook]
+    _hooks: dict[int, hooks.ForwardHook]
+    # Declared as a value, so that a subclass may give its forward any arguments.
+    forward: Callable[..., Any] = _no_forward
 
     def __init__(self) -> None:
-        object.__setattr__(self, "_parameters", {})
-        object.__setattr__(self, "_buffers", {})
-        object.__setattr__(self, "_modules", {})
+        super().__init__()
+        object.__setattr__(self, "_pre_hooks", {})
+        object.__setattr__(self, "_hooks", {})
         self.training = True
         self.device = Device()
 
-    def forward(self, *inputs: Tensor) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define forward()")
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        arguments = hooks.before(self._pre_hooks, self, tuple(_argument(x) for x in inputs))
+        named = {k: _argument(v) for k, v in options.items()}
+        with scope(self):
+            output = self.forward(*arguments, **named)
+        return hooks.after(self._hooks, self, arguments, output)
+
+    def register_forward_pre_hook(self, hook: hooks.ForwardPreHook) -> hooks.HookHandle:
+        """Call `hook(module, inputs)` before every forward pass; what it returns replaces the inputs."""
+        return hooks.HookHandle(self._pre_hooks, hook)
+
+    def register_forward_hook(self, hook: hooks.ForwardHook) -> hooks.HookHandle:
+        """Call `hook(module, inputs, output)` after every forward pass; what it returns replaces the output."""
+        return hooks.HookHandle(self._hooks, hook)
+
+    # ── what it is ──────────────────────────────────────────────────────────────────────────────────
 
     def config(self) -> Mapping[str, Any]:
-        """Return the arguments that this layer was made with, for the bundle's description."""
-        return {}
+        """Return the arguments that this layer was made with, for the bundle's description.
 
-    def __call__(self, *inputs: Any) -> Any:
-        tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs]
-        builder = active_builder()
-        if builder is None:
-            return self.forward(*tensors)
-        with builder.scope(self):
-            return self.forward(*tensors)
+        By default these are the attributes of the same names, as far as they are plain values; of a parameter,
+        whether there is one.
+        """
+        found: dict[str, Any] = {}
+        for name in inspect.signature(type(self).__init__).parameters:
+            value = getattr(self, name, inspect.Parameter.empty)
+            if name in self._parameters:
+                found[name] = value is not None
+            elif name != "self" and _plain(value):
+                found[name] = value
+        return found
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if "_modules" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__}.__init__ must call super().__init__() before it sets '{name}'")
-        home: dict[str, Any] | None = None
-        if isinstance(value, Parameter):
-            home = self._parameters
-        elif isinstance(value, Module):
-            home = self._modules
-        elif isinstance(value, Tensor) and name in self._buffers:
-            home = self._buffers
-        for table in (self._parameters, self._buffers, self._modules):
-            if table is not home:
-                table.pop(name, None)
-        if home is None:
-            object.__setattr__(self, name, value)
-        else:  # an assigned name keeps its place in the order
-            self.__dict__.pop(name, None)
-            home[name] = value
+    def extra_repr(self) -> str:
+        """Return what stands between the brackets of this module's `repr`."""
+        return ", ".join(f"{k}={v!r}" for k, v in self.config().items())
 
-    def __getattr__(self, name: str) -> Any:
-        # Called only when the ordinary look-up fails.
-        for table in ("_parameters", "_buffers", "_modules"):
-            found = self.__dict__.get(table, {})
-            if name in found:
-                return found[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute '{name}'")
+    def __repr__(self) -> str:
+        options = self.extra_repr()
+        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self._modules.items()]
+        if not lines:
+            return f"{type(self).__name__}({options})"
+        return "\n".join([f"{type(self).__name__}({options}", *lines, ")"])
 
-    def register_buffer(self, name: str, value: Tensor) -> None:
-        """Keep a tensor that is part of the model's state but is not trained."""
-        self._buffers[name] = value
+    def summary(self, *inputs: InputSpec) -> Summary:
+        """Return the layers, their output shapes and parameters as a table; print it.
 
-    # ── walking ─────────────────────────────────────────────────────────────────────────────────────
-
-    def children(self) -> Iterator[Module]:
-        yield from self._modules.values()
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Yield this module under `prefix`, then everything in it, in the order of assignment."""
-        yield prefix, self
-        for name, child in self._modules.items():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        yield from self._named("_parameters")
-
-    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
-        yield from self._named("_buffers")
-
-    def parameters(self) -> Iterator[Parameter]:
-        yield from (parameter for _, parameter in self.named_parameters())
-
-    def _named(self, table: str) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = set()
-        for prefix, module in self.named_modules():
-            for name, tensor in module.__dict__[table].items():
-                if id(tensor) not in seen:  # a shared parameter is listed once
-                    seen.add(id(tensor))
-                    yield (f"{prefix}.{name}" if prefix else name), tensor
+        `inputs` gives each argument of `forward` as a shape, `("batch", 3, 32, 32)`, a string,
+        `"int64[batch, 12]"`, or an example array. Without any the output shapes are left out.
+        """
+        return summarise(self, inputs)
 
     # ── state ───────────────────────────────────────────────────────────────────────────────────────
 
-    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return copies of all parameters and buffers by name."""
-        return {name: t.numpy().copy() for name, t in (*self.named_parameters(), *self.named_buffers())}
+    def state_dict(self, prefix: str = "") -> dict[str, np.ndarray[Any, Any]]:
+        """Return copies of all parameters and persistent buffers by name; a shared one under each of its names."""
+        return read_state(self, prefix)
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Self:
-        """Copy arrays into the parameters and buffers of the same names.
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Copy arrays into the parameters and buffers of the same names, and say which names did not match.
 
         Raises InputError when a shape differs, or, unless `strict` is off, when a name is missing or
         unknown; nothing is changed then.
         """
-        own = dict((*self.named_parameters(), *self.named_buffers()))
-        problems = [f"'{n}' is missing" for n in own if n not in state and strict]
-        problems += [f"'{n}' is not in the model" for n in state if n not in own and strict]
-        arrays = {
-            n: np.asarray(state[n].numpy() if isinstance(state[n], Tensor) else state[n]) for n in own if n in state
-        }
-        problems += [
-            f"'{n}' has shape {list(a.shape)}, the model's is {list(own[n].shape)}"
-            for n, a in arrays.items()
-            if a.shape != own[n].shape
-        ]
-        problems += [f"'{n}' holds {a.dtype}, no numbers" for n, a in arrays.items() if a.dtype.kind not in "fiub"]
-        if problems:
-            raise InputError("the state does not fit the model: " + "; ".join(problems))
-        for name, array in arrays.items():
-            own[name].numpy()[...] = array
+        return write_state(self, state_dict, strict)
+
+    # ── changing all of it ──────────────────────────────────────────────────────────────────────────
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call a function with every module, children first: `model.apply(initialise)`."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
         return self
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout and batch statistics on, or off with `mode=False`."""
-        for _, module in self.named_modules():
+        for module in self.modules():
             module.training = mode
         return self
 
@@ -154,21 +133,60 @@ class Module:
         """Switch to inference."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let every parameter be trained, or none: a frozen part of a model gets no gradients."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or with `set_to_none=False` fill them with zeros."""
+        for parameter in self.parameters():
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad = Tensor(np.zeros_like(parameter.numpy()))
 
     def to(self, device: Device | str) -> Self:
         """Move the model. Raises DeviceError, saying why, when the device is not available; "auto" takes the best."""
         target = Device() if device == "auto" else as_device(device)
         target.require()
-        for _, module in self.named_modules():
+        for module in self.modules():
             module.device = target
         return self
 
-    def __repr__(self) -> str:
-        options = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
-        if not self._modules:
-            return f"{type(self).__name__}({options})"
-        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self._modules.items()]
-        return "\n".join([f"{type(self).__name__}({options}", *lines, ")"])
+    def float(self) -> Self:
+        """Turn every floating parameter and buffer to float32."""
+        return self._as_float("float32")
+
+    def double(self) -> Self:
+        """Turn every floating parameter and buffer to float64, which training and the reference can do."""
+        return self._as_float("float64")
+
+    def _as_float(self, name: str) -> Self:
+        tensors: Iterable[Tensor] = (*self.parameters(), *self.buffers())
+        for tensor in tensors:
+            if tensor.dtype.numpy.kind == "f":
+                tensor._data = tensor.numpy().astype(name)
+        return self
+
+
+def _argument(given: Any) -> Any:
+    """Return arrays, numbers and nested lists of numbers as a tensor, and everything else as it is."""
+    if isinstance(given, (np.ndarray, np.generic)):
+        return Tensor(given)
+    if isinstance(given, list) and _numbers(given):
+        return Tensor(given)
+    return given
+
+
+def _numbers(given: Any) -> bool:
+    while isinstance(given, list) and given:
+        given = given[0]
+    return isinstance(given, (bool, int, float, np.generic, np.ndarray))
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(_plain(v) for v in value)
+    return value is None or isinstance(value, (bool, int, float, str))

@@ -5,12 +5,52 @@ from __future__ import annotations
 import difflib
 
 from neurenix.errors import GraphError
-from neurenix.ops import contraction, elementwise, movement, normalization, reduce, window
+from neurenix.ops import (
+    activations,
+    adaptive_pool,
+    arithmetic,
+    avg_pool,
+    comparisons,
+    contraction,
+    elementwise,
+    functions,
+    gathering,
+    max_pool,
+    movement,
+    normalization,
+    recurrent,
+    reduce,
+    scan,
+    scattering,
+    slicing,
+    sort,
+    statistics,
+)
 from neurenix.ops.op import Family, Kernel, Op
 
 OPS: dict[str, Op] = {
     row.name: row
-    for family in (elementwise, reduce, movement, contraction, window, normalization)
+    for family in (
+        arithmetic,
+        functions,
+        activations,
+        comparisons,
+        elementwise,
+        reduce,
+        scan,
+        sort,
+        movement,
+        slicing,
+        gathering,
+        scattering,
+        contraction,
+        max_pool,
+        avg_pool,
+        adaptive_pool,
+        normalization,
+        statistics,
+        recurrent,
+    )
     for row in family.ROWS
 }
 

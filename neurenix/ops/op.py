@@ -7,6 +7,7 @@ C function of its family is called.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,6 +34,7 @@ class Family(str, Enum):
     CONTRACTION = "contraction"
     WINDOW = "window"
     NORMALIZATION = "normalization"
+    RECURRENT = "recurrent"
 
 
 class Required:
@@ -55,8 +57,8 @@ class Kernel:
     scratch memory that one thread needs. Where `channels_last` is set, input 0 and the output are image
     tensors that the layout pass turns to NHWC, and the attribute `layout` says so.
 
-    A kernel takes float32, unless it is `typed`: then NX_TYPE is the output's element type, and NX_INDEX
-    that of input `index`. `in_place` means that the output is input 0's own buffer. `defines(attrs)` are
+    A kernel takes float32, unless it is `typed`: then NX_TYPE is the output's element type, NX_IN that of input 0,
+    and NX_INDEX that of input `index`. `in_place` means that the output is input 0's own buffer. `defines(attrs)` are
     further macros that change the loop itself, such as what a reduction does to two elements.
     """
 
@@ -70,6 +72,11 @@ class Kernel:
     defines: Callable[[Attrs], dict[str, str]] | None = None
     scratch: Callable[[Mapping[str, Size]], Size] | None = None
     channels_last: bool = False
+
+
+# The expressions of elementwise ops without attributes, by their names: building one costs more than a small array's
+# arithmetic.
+_plain_expressions: dict[str, ex.Expr] = {}
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,10 @@ class Op:
     def expression(self, attrs: Attrs) -> ex.Expr:
         """Return the scalar expression of an elementwise op, its attributes filled in."""
         assert self.expr is not None, f"{self.name} is not elementwise"
-        return self.expr(*map(ex.operand, range(self.arity if self.arity >= 0 else 0)), **attrs)
+        if not attrs and self.name in _plain_expressions:
+            return _plain_expressions[self.name]
+        made = self.expr(*map(ex.operand, range(self.arity if self.arity >= 0 else 0)), **attrs)
+        return made if attrs else _plain_expressions.setdefault(self.name, made)
 
     def evaluate(self, arrays: Sequence[Array], attrs: Attrs) -> Array:
         """Compute the op eagerly with NumPy, in the inputs' precision."""
@@ -147,9 +157,30 @@ class Op:
             return np.asarray(self.oracle(*arrays, **attrs), dtype=out)
 
 
+# Elements of a block that the steps of an expression take turns on: its intermediate results stay in the cache.
+BLOCK = 1 << 15
+
+
 def pointwise(expr: ex.Expr, arrays: Sequence[Array], out: np.dtype[Any]) -> Array:
     """Compute a scalar expression on arrays that broadcast, those that it does not read included."""
-    with np.errstate(all="ignore"):
-        result = np.asarray(ex.evaluate(expr, arrays), dtype=out)
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    with np.errstate(all="ignore"):
+        if math.prod(shape) > 2 * BLOCK and len(expr.args) and any(a.args for a in expr.args):
+            return _in_blocks(expr, arrays, shape, out)
+        result = np.asarray(ex.evaluate(expr, arrays), dtype=out)
     return result if result.shape == shape else np.broadcast_to(result, shape).copy()
+
+
+def _in_blocks(expr: ex.Expr, arrays: Sequence[Array], shape: tuple[int, ...], out: np.dtype[Any]) -> Array:
+    result = np.empty(shape, dtype=out)
+    whole = result
+    if all(a.size == 1 or (a.shape == shape and a.flags.c_contiguous) for a in arrays):
+        arrays = [a.reshape(-1) for a in arrays]
+        whole = result.reshape(-1)
+    axis = next(i for i, size in enumerate(whole.shape) if size > 1)
+    views = [np.broadcast_to(a, (*(1,) * (whole.ndim - a.ndim), *a.shape)) for a in arrays]
+    rows = max(1, BLOCK * whole.shape[axis] // whole.size)
+    for start in range(0, whole.shape[axis], rows):
+        part = (slice(None),) * axis + (slice(start, start + rows),)
+        whole[part] = ex.evaluate(expr, [v[part] if v.shape[axis] > 1 else v for v in views])
+    return result

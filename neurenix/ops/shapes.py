@@ -113,31 +113,20 @@ def windows(height: Size, width: Size, kernel: tuple[int, int], attrs: Attrs) ->
 
 
 def conv2d(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
-    """NCHW by OIHW, or with `layout="NHWC"` NHWC by HWIO."""
-    x, w = shapes[0], shapes[1]
-    if len(x) != 4 or len(w) != 4:
-        raise GraphError(f"conv2d takes a rank-4 image and weight, got {show(x)} and {show(w)}")
+    """NCHW by OIHW, or with `layout="NHWC"` NHWC by HWIO, and GHWIO where there are `groups`."""
+    x, w, groups = shapes[0], shapes[1], attrs["groups"]
     last = attrs["layout"] == "NHWC"
+    if len(x) != 4 or len(w) != (5 if last and groups > 1 else 4):
+        raise GraphError(f"conv2d takes a rank-4 image and weight, got {show(x)} and {show(w)}")
     n, h, wd, c = x if last else (x[0], x[2], x[3], x[1])
-    kh, kw, i, o = w if last else (w[2], w[3], w[1], w[0])
-    if c != i:
-        raise GraphError(f"conv2d weight {show(w)} takes {i} channels, the image {show(x)} has {c}")
+    kh, kw, i, o = w[-4:] if last else (w[2], w[3], w[1], w[0])
+    if last and groups > 1:
+        o = o * w[0]
+    if groups < 1 or c != i * groups or (last and groups > 1 and w[0] != groups):
+        by = f" in {groups} groups" if groups != 1 else ""
+        raise GraphError(f"conv2d weight {show(w)}{by} takes {i * groups} channels, the image {show(x)} has {c}")
+    if not isinstance(o, int) or o % groups:
+        raise GraphError(f"conv2d cannot make {o} channels in {groups} groups")
     assert isinstance(kh, int) and isinstance(kw, int)
     oh, ow = windows(h, wd, (kh, kw), attrs)
     return (n, oh, ow, o) if last else (n, o, oh, ow)
-
-
-def pool2d(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
-    """NCHW, or NHWC with `layout="NHWC"`; `kernel_size` windows."""
-    x = shapes[0]
-    if len(x) != 4:
-        raise GraphError(f"a 2-D pool takes a rank-4 image, got {show(x)}")
-    last = attrs["layout"] == "NHWC"
-    n, h, w, c = x if last else (x[0], x[2], x[3], x[1])
-    for kernel, padding, dilation in zip(attrs["kernel_size"], attrs["padding"], attrs["dilation"]):
-        if 2 * padding > dilation * (kernel - 1) + 1:
-            raise GraphError(
-                f"padding {padding} is more than half of a window of {kernel}, which could hold nothing else"
-            )
-    oh, ow = windows(h, w, attrs["kernel_size"], attrs)
-    return (n, oh, ow, c) if last else (n, c, oh, ow)

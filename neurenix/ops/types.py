@@ -40,6 +40,11 @@ def integer(dtypes: Sequence[DType], attrs: Mapping[str, Any]) -> DType:
     return _limited(dtypes, attrs, "iub", "integers")
 
 
+def whole(dtypes: Sequence[DType], attrs: Mapping[str, Any]) -> DType:
+    """As `same`, for integers only."""
+    return _limited(dtypes, attrs, "iu", "integers")
+
+
 def logical(dtypes: Sequence[DType], attrs: Mapping[str, Any]) -> DType:
     """As `same`, for bool only."""
     return _limited(dtypes, attrs, "b", "bool")
@@ -94,4 +99,4 @@ def _limited(dtypes: Sequence[DType], attrs: Mapping[str, Any], kinds: str, name
 
 
 # Rules whose inputs have one dtype: where they have several, the tensor library casts.
-PROMOTING: tuple[Rule, ...] = (same, floating, number, integer, boolean, chosen, mapped)
+PROMOTING: tuple[Rule, ...] = (same, floating, number, integer, whole, boolean, chosen, mapped)

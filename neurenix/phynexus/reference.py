@@ -27,7 +27,8 @@ def run_graph(
     values = {name: cast(np.asarray(a)) for name, a in (*graph.constants.items(), *feeds.items())}
     left = graph.uses()
     for node in graph.nodes:
-        values[node.output] = run_node(node, [values[i] for i in node.reads], dims)
+        # Cast, since an attribute may ask for float32 where everything else is wider.
+        values[node.output] = cast(run_node(node, [values[i] for i in node.reads], dims))
         for name in node.reads:
             left[name] -= 1
             if not left[name] and name not in graph.constants:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from neurenix.dims import Shape, Size
 from neurenix.dtypes import DType
-from neurenix.graph.graph import Array
+from neurenix.graph.graph import Array, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,8 @@ Dims = Union[int, "Sequence[int]", None]
 
 class Methods:
     """The parent of the method families. Tensor defines what is only declared here."""
+
+    requires_grad: bool
 
     @property
     def shape(self) -> Shape:
@@ -38,6 +40,17 @@ class Methods:
 
     def apply(self, op: str, *others: Operand, **attrs: Any) -> Tensor:
         """Run or record an op of the table with this tensor as its first input."""
+        raise NotImplementedError
+
+    @property
+    def traced(self) -> Value | None:
+        raise NotImplementedError
+
+    def numpy(self) -> Array:
+        raise NotImplementedError
+
+    def _replace(self, result: Tensor) -> None:
+        """Become another tensor, which whoever has used this one will notice."""
         raise NotImplementedError
 
     def lift(self, other: Operand) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 
 from neurenix import autograd, ops
 from neurenix.dims import Shape, Size, product
-from neurenix.dtypes import DType, dtype
+from neurenix.dtypes import DTYPES, DType, dtype
 from neurenix.errors import GraphError, InputError
 from neurenix.graph.builder import active_builder, as_array
 from neurenix.graph.graph import Array, Value
@@ -21,9 +21,10 @@ from neurenix.ops import types
 from neurenix.tensor.contraction import ContractionMethods
 from neurenix.tensor.elementwise import ElementwiseMethods
 from neurenix.tensor.methods import Operand
-from neurenix.tensor.movement import MovementMethods
 from neurenix.tensor.normalization import NormalizationMethods
+from neurenix.tensor.recurrent import RecurrentMethods
 from neurenix.tensor.reduction import ReductionMethods
+from neurenix.tensor.resizing import ResizingMethods
 from neurenix.tensor.window import WindowMethods
 
 if TYPE_CHECKING:
@@ -31,7 +32,13 @@ if TYPE_CHECKING:
 
 
 class Tensor(
-    ElementwiseMethods, ReductionMethods, MovementMethods, ContractionMethods, WindowMethods, NormalizationMethods
+    ElementwiseMethods,
+    ReductionMethods,
+    ResizingMethods,
+    ContractionMethods,
+    WindowMethods,
+    NormalizationMethods,
+    RecurrentMethods,
 ):
     """A tensor of numbers.
 
@@ -45,6 +52,7 @@ class Tensor(
     __array_priority__ = 1000  # so that ndarray * Tensor asks the Tensor
     entry: autograd.Entry | None = None
     grad: Tensor | None = None
+    version: int = 0  # how often it was changed in place
 
     def __init__(self, data: Any, dtype: str | None = None, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
@@ -102,11 +110,15 @@ class Tensor(
         """Return a copy, without history."""
         return Tensor(self.numpy().copy())
 
-    def to(self, device: Device | str) -> Tensor:
-        """Return the tensor on a device; in this version that is the CPU."""
+    def to(self, target: Device | DType | Tensor | str) -> Tensor:
+        """Return the tensor in a dtype, in the dtype of another tensor, or on a device: in this version, the CPU."""
+        if isinstance(target, Tensor):
+            return self.type_as(target)
+        if isinstance(target, DType) or (isinstance(target, str) and target in DTYPES):
+            return self.type(target)
         from neurenix.device import as_device  # device needs no tensor, but a tensor's user may never need it
 
-        as_device(device).require()
+        as_device(target).require()
         return self
 
     def __repr__(self) -> str:
@@ -149,6 +161,12 @@ class Tensor(
     def lift(self, other: Operand) -> Tensor:
         return as_tensor(other, self.dtype)
 
+    def _replace(self, result: Tensor) -> None:
+        self._data = result._data
+        self.version += 1
+        if autograd.is_grad_enabled():
+            self.entry, self.requires_grad = result.entry, result.requires_grad
+
 
 def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
     """Run or record one op of the table.
@@ -171,7 +189,7 @@ def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
     continuous = result.dtype.numpy.kind == "f"
     if continuous and autograd.is_grad_enabled() and any(t.requires_grad for t in inputs):
         result.requires_grad = True
-        result.entry = autograd.Entry(row, inputs, bound)
+        result.entry = autograd.Entry(row, inputs, bound, tuple(t.version for t in inputs))
     return result
 
 
@@ -180,6 +198,9 @@ def as_tensor(data: Operand, like: DType | None = None) -> Tensor:
     if isinstance(data, Tensor):
         return data
     array = np.asarray(data)
+    if array.ndim == 0 and array.dtype.kind in "iu" and like is not None and like.numpy.kind in "iu":
+        info = np.iinfo(like.name)
+        return Tensor(array.astype(like.numpy if info.min <= int(array) <= info.max else np.int64))
     if like is not None and (like.numpy.kind == "f" or (array.dtype.kind in "iu" and like.numpy.kind in "iu")):
         return Tensor(array.astype(like.numpy, copy=False))
     # A number has no precision of its own, np.float64 included: it is a Python float.
@@ -195,3 +216,9 @@ def _as_tensors(operands: Sequence[Operand], row: ops.Op) -> tuple[Tensor, ...]:
         wide = types.promoted([t.dtype for t in inputs[first:]])
         inputs[first:] = [t if t.dtype == wide else apply("cast", t, dtype=wide.name) for t in inputs[first:]]
     return tuple(inputs)
+
+
+def where(condition: Operand, input: Operand, other: Operand) -> Tensor:
+    """Return `input` where the condition holds and `other` elsewhere; all three broadcast."""
+    chosen = condition if isinstance(condition, Tensor) else Tensor(np.asarray(condition))
+    return apply("where", chosen if chosen.dtype.name == "bool" else chosen.cast("bool"), input, other)

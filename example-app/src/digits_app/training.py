@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,11 @@ from numpy.typing import NDArray
 import neurenix
 from digits_app.augmentation import augment
 from digits_app.model import build_logits, with_probabilities
-from neurenix.nn import CrossEntropyLoss, Sequential
+from neurenix.data import DataLoader, TensorDataset
+from neurenix.nn import CrossEntropyLoss
 from neurenix.optim import Adam
-from neurenix.training import Trained
+from neurenix.optim.lr_scheduler import LambdaLR
+from neurenix.training import Trained, fit
 
 DATA = Path(__file__).parents[2] / "data" / "digits.npz"
 HELD_OUT = 500
@@ -28,43 +29,35 @@ def train(epochs: int = 10, seed: int = 0, batch_size: int = 50, learning_rate: 
     Prints one line for each epoch. The same arguments give the same model.
     """
     neurenix.manual_seed(seed)
-    random = np.random.default_rng(seed)
     images, labels = load_data()
-    held_out, images = images[-HELD_OUT:], images[:-HELD_OUT]
-    held_out_labels, labels = labels[-HELD_OUT:], labels[:-HELD_OUT]
+    loader = DataLoader(TensorDataset(images[:-HELD_OUT], labels[:-HELD_OUT]), batch_size, shuffle=True, transform=bend)
     model = build_logits()
-    loss_of = CrossEntropyLoss()
     optimizer = Adam(model.parameters(), lr=learning_rate)
-    steps = epochs * -(-len(images) // batch_size)
-    step = 0
-    accuracy = 0.0
-    for epoch in range(1, epochs + 1):
-        started = time.perf_counter()
-        losses = []
-        model.train()
-        order = random.permutation(len(images))
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            optimizer.lr = learning_rate * warm_up_and_decay(step, steps)
-            batch = neurenix.Tensor(augment(images[chosen], random)[:, None])
-            loss = loss_of(model(batch), neurenix.Tensor(labels[chosen]))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            step += 1
-        accuracy = accuracy_of(model, held_out, held_out_labels)
-        seconds = time.perf_counter() - started
-        loss_text, accuracy_text = f"loss {np.mean(losses):.4f}", f"accuracy {accuracy:.2%}"
-        print(f"epoch {epoch:2}/{epochs}  {loss_text}  {accuracy_text}  {seconds:.1f} s", flush=True)
-    model.eval()
-    return Trained(with_probabilities(model), metrics={"test accuracy": accuracy})
+    steps = epochs * len(loader)
+    history = fit(
+        model,
+        loader,
+        CrossEntropyLoss(),
+        optimizer,
+        epochs,
+        validation=(images[-HELD_OUT:], labels[-HELD_OUT:]),
+        metrics="accuracy",
+        scheduler=LambdaLR(optimizer, lambda step: warm_up_and_decay(step, steps)),
+        step_scheduler="batch",
+    )
+    return Trained(with_probabilities(model), metrics={"test accuracy": history["validation_accuracy"][-1]})
 
 
 def load_data() -> tuple[Images, Labels]:
-    """Return images `(5000, 28, 28)`, values 0 to 1, and labels `(5000,)`, in the file's shuffled order."""
+    """Return images `(5000, 1, 28, 28)`, values 0 to 1, and labels `(5000,)`, in the file's shuffled order."""
     with np.load(DATA) as file:
-        return file["images"].astype(np.float32) / 255, file["labels"].astype(np.int64)
+        return file["images"].astype(np.float32)[:, None] / 255, file["labels"].astype(np.int64)
+
+
+def bend(batch: tuple[Images, Labels], random: np.random.Generator) -> tuple[Images, Labels]:
+    """Return a batch whose images are changed as other hands would have drawn them."""
+    images, labels = batch
+    return augment(images[:, 0], random)[:, None], labels
 
 
 def warm_up_and_decay(step: int, steps: int) -> float:
@@ -73,14 +66,3 @@ def warm_up_and_decay(step: int, steps: int) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1 + float(np.cos(np.pi * (step - warm_up) / (steps - warm_up))))
-
-
-def accuracy_of(model: Sequential, images: Images, labels: Labels) -> float:
-    """Return the fraction of the images that the model reads right."""
-    model.eval()
-    right = 0
-    with neurenix.no_grad():
-        for start in range(0, len(images), 100):
-            scores = model(neurenix.Tensor(images[start : start + 100, None])).numpy()
-            right += int((scores.argmax(axis=1) == labels[start : start + 100]).sum())
-    return right / len(images)

@@ -17,6 +17,9 @@ import numpy as np
 from neurenix.compiler.matching import Rewriter, alive, channel_axis, per_channel
 from neurenix.graph.graph import Array, Graph, Node
 
+# A matrix has its output channels last, the weights of convolutions, grouped and depthwise ones too, first.
+FOLDING = ("conv2d", "depthwise2d", "matmul")
+
 
 def fold_affine(graph: Graph) -> Graph:
     """Fold until nothing is left to fold."""
@@ -54,7 +57,7 @@ def _folded(node: Node, rewriter: Rewriter) -> list[Node] | None:
     before = rewriter.makers.get(data)
     if before is None:
         return None
-    if multiplies and before.op in ("conv2d", "matmul") and before.inputs[1] in rewriter.constants:
+    if multiplies and before.op in FOLDING and before.inputs[1] in rewriter.constants:
         return _scale_weights(node, before, amount, rewriter)
     inner = _constant_operand(before, rewriter)
     if inner is None or inner[2]:
@@ -104,12 +107,12 @@ def _contraction(name: str, rewriter: Rewriter) -> Node | None:
     while node is not None and node.op in ("add", "sub", "mul", "div") and not node.epilogue:
         variable = [i for i in node.inputs if i not in rewriter.constants]
         node = rewriter.makers.get(variable[0]) if len(variable) == 1 else None
-    return node if node is not None and node.op in ("conv2d", "matmul") else None
+    return node if node is not None and node.op in FOLDING else None
 
 
 def _scale_weights(node: Node, before: Node, amount: Array, rewriter: Rewriter) -> list[Node]:
     name = before.inputs[1]
     weight = rewriter.constants[name]
-    by_channel = amount.reshape(-1, 1, 1, 1) if before.op == "conv2d" else amount.reshape(-1)
+    by_channel = amount.reshape(-1) if before.op == "matmul" else amount.reshape(-1, 1, 1, 1)
     scaled = rewriter.constant(name, weight * by_channel, name)
     return [replace(before, inputs=(before.inputs[0], scaled), output=node.output, label=before.label)]

@@ -106,7 +106,9 @@ def _host(node: Node, rewriter: Rewriter) -> Node | None:
         axis = channel_axis(host)
         others = [(i in rewriter.constants, rewriter.shape(i)) for i in node.inputs if i != name]
         # Values by channel are padded to a whole panel in the weights file; a tensor made at run time is not.
-        floats = all(rewriter.values[i].dtype.name == "float32" for i in (*node.inputs, node.output))
+        floats = ex.vectorises(node.attrs["expr"]) and all(
+            rewriter.values[i].dtype.name == "float32" for i in (*node.inputs, node.output)
+        )
         if (
             floats
             and rewriter.shape(name) == out

@@ -15,8 +15,8 @@ from neurenix import ops
 from neurenix.compiler.matching import Rewriter
 from neurenix.compiler.passes.tidy import tidy
 from neurenix.dims import Shape, product
-from neurenix.errors import UnsupportedError
 from neurenix.graph.graph import Array, Epilogue, Graph, Node
+from neurenix.ops import convolution
 
 TO_LAST = (0, 2, 3, 1)  # NCHW to NHWC
 TO_FIRST = (0, 3, 1, 2)
@@ -56,9 +56,7 @@ def _insert(graph: Graph) -> Graph:
         if kernel is not None and kernel.channels_last:
             inputs = [to_last(node.inputs[0], node)]
             for name in node.inputs[1:]:
-                if name not in rewriter.constants:
-                    raise UnsupportedError(f"{node.op} '{node.output}' ({node.scope}): its weight must be constant")
-                inputs.append(rewriter.constant(name, rewriter.constants[name].transpose(2, 3, 1, 0), name))
+                inputs.append(rewriter.constant(name, _weight_to_last(node, rewriter.constants[name]), name))
             epilogue = node.epilogue and Epilogue(
                 node.epilogue.expr, tuple(to_last(i, node) for i in node.epilogue.inputs)
             )
@@ -69,6 +67,14 @@ def _insert(graph: Graph) -> Graph:
         else:
             nodes.append(node)
     return rewriter.finish(nodes)
+
+
+def _weight_to_last(node: Node, weight: Array) -> Array:
+    """Turn what a channels-last kernel reads beside the image; lowering has left only constants there."""
+    if node.op == "depthwise2d":
+        return np.asarray(weight[:, 0].transpose(1, 2, 0))
+    assert node.op == "conv2d", node.op
+    return convolution.to_last(weight, node.attrs["groups"])
 
 
 def _turns(name: str, rewriter: Rewriter) -> bool:

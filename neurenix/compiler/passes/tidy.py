@@ -7,6 +7,7 @@ from dataclasses import replace
 from neurenix.compiler.matching import Rewriter, alive
 from neurenix.dims import Shape
 from neurenix.graph.graph import Epilogue, Graph, Node
+from neurenix.ops.reduce import groups
 
 
 def tidy(graph: Graph) -> Graph:
@@ -40,6 +41,8 @@ def _rename(node: Node, aliases: dict[str, str]) -> Node:
 
 
 def _merge(node: Node, rewriter: Rewriter) -> Node:
+    if "keepdims" in node.attrs and "axes" in node.attrs:
+        return _reduced_unmoved(node, rewriter)
     if node.op not in ("permute", "reshape") or node.epilogue:
         return node
     source = rewriter.maker(node.inputs[0], "permute", "reshape")
@@ -54,6 +57,20 @@ def _merge(node: Node, rewriter: Rewriter) -> Node:
     if source is not None and source.op == "reshape" and not source.epilogue:
         node = replace(node, inputs=source.inputs)
     return replace(node, attrs={"shape": rewriter.shape(node.output)})
+
+
+def _reduced_unmoved(node: Node, rewriter: Rewriter) -> Node:
+    """Let a reduction read what a permutation moved, where the axes that are left keep their order."""
+    source = rewriter.maker(node.inputs[0], "permute")
+    if source is None or source.epilogue or node.attrs["keepdims"] or node.attrs["axes"] is None:
+        return node
+    order, rank = source.attrs["axes"], len(source.attrs["axes"])
+    dropped = {order[a % rank] for a in node.attrs["axes"]}
+    left = [a for a in order if a not in dropped]
+    shape = rewriter.shape(source.inputs[0])
+    if left != sorted(left) or len(groups(shape, [a for a in sorted(dropped) if shape[a] != 1])) > 1:
+        return node
+    return replace(node, inputs=source.inputs, attrs={**node.attrs, "axes": tuple(sorted(dropped))})
 
 
 def _moves_nothing(node: Node, rewriter: Rewriter) -> bool:

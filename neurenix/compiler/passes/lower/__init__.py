@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from neurenix.compiler.matching import Rewriter
-from neurenix.compiler.passes.lower import normalization
+from neurenix.compiler.passes.lower import contraction, movement, normalization, reduction
 from neurenix.graph.graph import Graph, Node
 
 Lowering = Callable[[Node, Rewriter], "list[Node] | None"]
 
 # For each op the function that rewrites a node of it; None leaves the node as it is.
-LOWERINGS: dict[str, Lowering] = {**normalization.LOWERINGS}
+LOWERINGS: dict[str, Lowering] = {
+    **contraction.LOWERINGS, **movement.LOWERINGS, **normalization.LOWERINGS, **reduction.LOWERINGS,
+}  # fmt: skip
 
 
 def lower(graph: Graph) -> Graph:

@@ -1,0 +1,183 @@
+"""The rows that conv2d's gradients are, and the matrices that all three of them multiply.
+
+Where windows are one pixel apart they are laid out with the padded image's width: each tap of the kernel is then one
+long run of memory, and the few columns too many are cut off, or meet zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neurenix.dims import Shape
+from neurenix.errors import GraphError
+from neurenix.ops import shapes
+from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Op
+from neurenix.ops.windows import WINDOW, padded, sample_window, taps
+
+_Kernel = tuple[int, int]
+
+
+def is_wide(window: Attrs) -> bool:
+    """Say whether windows are laid out with the padded image's width."""
+    return tuple(window["stride"]) == (1, 1)
+
+
+def columns_of(x: Array, kernel: _Kernel, window: Attrs) -> tuple[Array, int]:
+    """Return the windows of x (N, C, H, W) as (C * KH * KW, N * OH * width), and the width: OW, or more."""
+    n, c, h, w = x.shape
+    oh, ow = shapes.known(shapes.windows(h, w, kernel, window))
+    (ph, pw), (dh, dw) = window["padding"], window["dilation"]
+    if kernel == (1, 1) and is_wide(window) and not (ph or pw):
+        return np.ascontiguousarray(x.transpose(1, 0, 2, 3)).reshape(c, -1), ow
+    if not is_wide(window):
+        image = padded(x, window["padding"]).transpose(1, 0, 2, 3)
+        sparse = np.empty((c, *kernel, n, oh, ow), dtype=x.dtype)
+        for i, j, rows, columns in taps(kernel, (oh, ow), window):
+            sparse[:, i, j] = image[:, :, rows, columns]
+        return sparse.reshape(c * kernel[0] * kernel[1], -1), ow
+    width = w + 2 * pw
+    image = np.zeros((c, n, h + 2 * ph + 1, width), dtype=x.dtype)  # the last tap reaches into one row more
+    image[:, :, ph : ph + h, pw : pw + w] = x.transpose(1, 0, 2, 3)
+    flat = image.reshape(c, n, -1)
+    wide = np.empty((c, *kernel, n, oh * width), dtype=x.dtype)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            start = i * dh * width + j * dw
+            wide[:, i, j] = flat[:, :, start : start + oh * width]
+    return wide.reshape(c * kernel[0] * kernel[1], -1), width
+
+
+def spread(g: Array, width: int) -> Array:
+    """Return g (N, O, OH, OW) as (O, N * OH * width), zeros where the width is more than OW."""
+    n, o, oh, ow = g.shape
+    result = np.empty((o, n, oh, width), dtype=g.dtype)
+    result[..., :ow] = g.transpose(1, 0, 2, 3)
+    result[..., ow:] = 0
+    return result.reshape(o, -1)
+
+
+def gathered(flat: Array, n: int, oh: int, ow: int) -> Array:
+    """Undo `spread`: (O, N * OH * width) to (N, O, OH, OW)."""
+    wide = flat.reshape(flat.shape[0], n, oh, -1)
+    return np.ascontiguousarray(wide[..., :ow].transpose(1, 0, 2, 3))
+
+
+def _by_group(matrix: Array, groups: int) -> Array:
+    return matrix.reshape(groups, matrix.shape[0] // groups, matrix.shape[1])
+
+
+def _input_gradient(g: Array, w: Array, shape: Any, groups: int, **window: Any) -> Array:
+    n, c, h, wd = shape
+    kernel, (_, _, oh, ow) = (w.shape[2], w.shape[3]), g.shape
+    (ph, pw), (dh, dw) = window["padding"], window["dilation"]
+    width = wd + 2 * pw if is_wide(window) else ow
+    by = w.reshape(groups, w.shape[0] // groups, -1).transpose(0, 2, 1)
+    parts = np.matmul(by, _by_group(spread(g, width), groups)).reshape(c, *kernel, n, oh, width)
+    image = np.zeros((c, n, h + 2 * ph + 1, wd + 2 * pw), dtype=g.dtype)
+    if is_wide(window):
+        flat, lines = image.reshape(c, n, -1), parts.reshape(c, *kernel, n, -1)
+        for i in range(kernel[0]):
+            for j in range(kernel[1]):
+                start = i * dh * width + j * dw
+                flat[:, :, start : start + oh * width] += lines[:, i, j]
+    else:
+        for i, j, rows, columns in taps(kernel, (oh, ow), window):
+            image[:, :, rows, columns] += parts[:, i, j]
+    return np.ascontiguousarray(image[:, :, ph : ph + h, pw : pw + wd].transpose(1, 0, 2, 3))
+
+
+def _weight_gradient(g: Array, x: Array, kernel_size: Any, groups: int, **window: Any) -> Array:
+    columns, width = columns_of(x, kernel_size, window)
+    flat = np.matmul(_by_group(spread(g, width), groups), _by_group(columns, groups).transpose(0, 2, 1))
+    return np.asarray(flat.reshape(g.shape[1], x.shape[1] // groups, *kernel_size))
+
+
+def _input_oracle(g: Array, w: Array, shape: Any, groups: int, **window: Any) -> Array:
+    n, c, h, wd = shape
+    ph, pw = window["padding"]
+    image = np.zeros((n, groups, c // groups, h + 2 * ph, wd + 2 * pw), dtype=g.dtype)
+    gg, wg = g.reshape(n, groups, -1, *g.shape[2:]), w.reshape(groups, -1, *w.shape[1:])
+    for i, j, rows, cols in taps(w.shape[2:], g.shape[2:], window):
+        image[:, :, :, rows, cols] += np.einsum("ngohw,goc->ngchw", gg, wg[..., i, j], optimize=True)
+    return np.asarray(image[..., ph : ph + h, pw : pw + wd].reshape(shape))
+
+
+def _weight_oracle(g: Array, x: Array, kernel_size: Any, groups: int, **window: Any) -> Array:
+    xp = padded(x, window["padding"])
+    xg = xp.reshape(xp.shape[0], groups, -1, *xp.shape[2:])
+    gg = g.reshape(g.shape[0], groups, -1, *g.shape[2:])
+    result = np.empty((groups, gg.shape[2], xg.shape[2], *kernel_size), dtype=g.dtype)
+    for i, j, rows, cols in taps(kernel_size, g.shape[2:], window):
+        result[..., i, j] = np.einsum("ngohw,ngchw->goc", gg, xg[:, :, :, rows, cols], optimize=True)
+    return result.reshape(-1, *result.shape[2:])
+
+
+def _convolved(x: Shape, w: Shape, g: Shape, attrs: Attrs) -> None:
+    made = shapes.conv2d([x, w], {**{k: attrs[k] for k in (*WINDOW, "groups")}, "layout": "NCHW"})
+    if made != tuple(g):
+        raise GraphError(f"conv2d of {shapes.show(x)} and {shapes.show(w)} makes {shapes.show(made)}, not "
+                         f"{shapes.show(g)}")  # fmt: skip
+
+
+def _input_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    g, w = ins
+    _convolved(tuple(attrs["shape"]), w, g, attrs)
+    return tuple(attrs["shape"])
+
+
+def _weight_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    g, x = ins
+    made: Shape = (g[1], x[1] // attrs["groups"], *attrs["kernel_size"])
+    _convolved(x, made, g, attrs)
+    return made
+
+
+def _options(attrs: Attrs) -> dict[str, Any]:
+    return {k: attrs[k] for k in (*WINDOW, "groups")}
+
+
+def _of_input(v: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, Any]:
+    g, w = inputs
+    dg = v.apply("conv2d", w, **_options(attrs)) if g.requires_grad else None
+    return dg, g.apply("conv2d_weight_gradient", v, kernel_size=tuple(w.shape[2:]), **_options(attrs))
+
+
+def _of_weight(v: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, Any]:
+    g, x = inputs
+    dg = x.apply("conv2d", v, **_options(attrs)) if g.requires_grad else None
+    return dg, g.apply("conv2d_input_gradient", v, shape=x.shape, **_options(attrs))
+
+
+def _sample(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], dict[str, Any]]:
+    kernel, groups = (int(rng.integers(1, 5)), int(rng.integers(1, 5))), int(rng.choice([1, 1, 2, 3]))
+    n, c, o = (int(v) for v in rng.integers(1, 5, 3))
+    h, w = (int(rng.integers(2 * k, 2 * k + 9)) for k in kernel)
+    window = sample_window(rng, kernel)
+    if rng.random() < 0.5:
+        window["stride"] = (1, 1)
+    attrs = {"groups": groups, **window}
+    x, weight = (n, c * groups, h, w), (o * groups, c, *kernel)
+    return x, weight, shapes.known(shapes.conv2d([x, weight], {**attrs, "layout": "NCHW"})), attrs
+
+
+def _sample_input(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    x, w, g, attrs = _sample(rng)
+    return [g, w], {"shape": x, **attrs}
+
+
+def _sample_weight(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    x, w, g, attrs = _sample(rng)
+    return [g, x], {"kernel_size": w[2:], **attrs}
+
+
+ROWS = (
+    Op("conv2d_input_gradient", Family.CONTRACTION, "conv2d's gradient by its image of a `shape`, from its result's "
+       "gradient and the weight.", 2, _input_shape, _input_oracle, compute=_input_gradient, gradient=_of_input,
+       attrs={"shape": REQUIRED, **WINDOW, "groups": 1}, domain=(-1, 1), samples=_sample_input),
+    Op("conv2d_weight_gradient", Family.CONTRACTION, "conv2d's gradient by its weight, from its result's gradient "
+       "and the image.", 2, _weight_shape, _weight_oracle, compute=_weight_gradient, gradient=_of_weight,
+       attrs={"kernel_size": REQUIRED, **WINDOW, "groups": 1}, domain=(-1, 1), samples=_sample_weight),
+)  # fmt: skip

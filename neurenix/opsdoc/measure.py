@@ -1,0 +1,101 @@
+"""Runs cases of the op table on every backend of this machine: eager NumPy, the native variants, the wasm variants."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from neurenix import ops
+from neurenix.bundle.writer import BASE, memory_pages
+from neurenix.compiler import passes
+from neurenix.compiler.print_c import print_c
+from neurenix.compiler.schedule import schedule
+from neurenix.dtypes import dtype
+from neurenix.graph.builder import GraphBuilder
+from neurenix.ops import Family, Op
+from neurenix.ops.op import Array
+from neurenix.opsdoc.cases import Case, random_case
+from neurenix.phynexus.native import NativeEngine, cpu_level
+from neurenix.phynexus.wasm import WasmEngine
+from neurenix.toolchain import TARGETS, WASM_VARIANTS, compile_c, host_target
+
+_ABI = 1
+_CASES = 4
+# Rows compiled as one module: few enough for a readable error, many enough to be quick.
+_TOGETHER = 48
+
+Errors = dict[str, dict[str, float]]
+
+
+def measured_rows() -> list[Op]:
+    """Return the rows that can be measured: all but `map`, which is whatever its attribute says."""
+    return [row for row in ops.OPS.values() if row.name != "map" and (row.samples or row.family is Family.ELEMENTWISE)]
+
+
+def measure() -> Errors:
+    """Return the largest error of each row on each backend, relative to max(1, |right answer|)."""
+    errors: Errors = {}
+    rows = measured_rows()
+    for at in range(0, len(rows), _TOGETHER):
+        cases = [random_case(row, seed) for row in rows[at : at + _TOGETHER] for seed in range(_CASES)]
+        with np.errstate(all="ignore"):
+            exact = [_exact(case) for case in cases]
+        for backend, answers in run(cases):
+            for case, right, answer in zip(cases, exact, answers):
+                known = errors.setdefault(case.row.name, {})
+                if answer is not None:
+                    known[backend] = max(known.get(backend, 0.0), _error(right, answer))
+    return errors
+
+
+def run(cases: Sequence[Case]) -> Iterator[tuple[str, list[Array | None]]]:
+    """Yield each backend with its answers; None where a row has no compiled form."""
+    yield "reference", [case.row.evaluate(case.arrays, case.attrs) for case in cases]
+    compiled = [case for case in cases if case.row.kernel is not None or case.row.expr is not None]
+    for form, answers in _compiled(compiled):
+        by_case = {id(case): answers[f"y{at}"] for at, case in enumerate(compiled)}
+        yield form, [by_case.get(id(case)) for case in cases]
+
+
+def _compiled(cases: Sequence[Case]) -> Iterator[tuple[str, Mapping[str, Array]]]:
+    builder, feeds, outputs = GraphBuilder("cases", {}), dict[str, Array](), {}
+    for at, case in enumerate(cases):
+        packing = (*(case.row.kernel.packing if case.row.kernel else ()), *[None] * len(case.arrays))
+        operands = []
+        for i, (array, layout) in enumerate(zip(case.arrays, packing)):
+            if layout is None:
+                feeds[f"x{at}_{i}"] = array
+                operands.append(builder.input(f"x{at}_{i}", dtype(array.dtype), array.shape))
+            else:
+                operands.append(builder.constant(array))
+        outputs[f"y{at}"] = builder.add(case.row.name, operands, case.attrs)
+    plan, weights = schedule(passes.run(builder.finish(outputs)))
+    source = print_c(plan, _ABI)
+    for variant in WASM_VARIANTS.values():
+        module = compile_c(source, variant, "model.wasm")
+        wasm = WasmEngine(plan, weights, module, _ABI, BASE, memory_pages(plan))
+        yield f"wasm {variant.name}", wasm.run(feeds, {})
+    target = TARGETS.get(host_target() or "")
+    with tempfile.TemporaryDirectory(prefix="neurenix-opsdoc-") as folder:
+        for variant in target.variants if target else ():
+            assert target is not None
+            library = Path(folder) / f"{variant.name}{target.suffix}"
+            library.write_bytes(compile_c(source, variant, f"model{target.suffix}"))
+            if variant.level <= cpu_level(library):
+                yield f"native {variant.name}", NativeEngine(plan, weights, library, _ABI).run(feeds, {})
+
+
+def _exact(case: Case) -> Array:
+    wide = (a.astype(np.float64) if a.dtype.kind == "f" else a for a in case.arrays)
+    return np.asarray(case.row.oracle(*wide, **case.attrs))
+
+
+def _error(right: Array, answer: Array) -> float:
+    wanted, got = right.astype(np.float64), answer.astype(np.float64)
+    with np.errstate(all="ignore"):
+        distance = np.abs(wanted - got) / np.maximum(1, np.abs(wanted))
+    same = (wanted == got) | (np.isnan(wanted) & np.isnan(got))
+    return float(np.max(np.where(same, 0, distance), initial=0))

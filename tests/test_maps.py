@@ -1,0 +1,161 @@
+"""Typed maps: elementwise ops on whole numbers and conditions, compiled for each form and held to NumPy's answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from op_cases import NATIVE, WASM, Array, Case, graph_of, reference, rows, run_forms
+
+from neurenix import expr as ex
+from neurenix import ops
+from neurenix.dtypes import dtype
+from neurenix.errors import GraphError
+from neurenix.ops import Family, Op
+from neurenix.tensor import Tensor
+
+KINDS = ("int64", "int32", "int8", "uint8", "bool")
+FORMS = [
+    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
+    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
+]
+# Rows that need something other than equal inputs of any values.
+OWN_CASES = ("map", "cast", "where", "pow", "bitwise_left_shift", "bitwise_right_shift")
+
+
+def _edges(kind: str, rng: np.random.Generator) -> Array:
+    """Return the ends of a dtype's range, what is around 0, and random values."""
+    if kind == "bool":
+        return rng.random(24) < 0.5
+    info = np.iinfo(kind)
+    known = [info.min, info.min + 1, info.max, info.max - 1, 0, 1, 2, 3, 7, 100, *([-1, -2, -7] if info.min else [])]
+    spread = rng.integers(info.min, info.max, 24 - len(known), dtype=np.int64)
+    return np.concatenate([np.array(known, np.int64), spread]).astype(kind)
+
+
+def _takes(row: Op, kind: str) -> bool:
+    try:
+        row.infer_dtype([dtype(kind)] * row.arity, row.bind({}))
+    except GraphError:
+        return False
+    return True
+
+
+def _cases() -> list[Case]:
+    rng = np.random.default_rng(0)
+    cases = []
+    for row in rows(Family.ELEMENTWISE):
+        for kind in KINDS:
+            if row.name in OWN_CASES or not _takes(row, kind):
+                continue
+            if kind == "bool" and row.name in ("sign", "square"):
+                continue
+            x = _edges(kind, rng)
+            arrays = (x,) if row.arity == 1 else (x[:, None], x[None, :])
+            variants: list[dict[str, Any]] = [{}]
+            if row.name == "clip":
+                variants = [{"min": 2}, {"max": 90}, {"min": 3, "max": 77}]
+            if row.name == "mod":
+                variants = [{"fmod": False}, {"fmod": True}]
+            cases += [Case(row, arrays, row.bind(attrs)) for attrs in variants]
+    return cases
+
+
+def _own_cases() -> list[Case]:
+    rng = np.random.default_rng(1)
+    cases = []
+    for kind in KINDS[:-1]:
+        x = _edges(kind, rng)
+        exponents, shifts = np.arange(9).astype(kind), np.arange(70).astype(kind)
+        choice, power = ops.get("where"), ops.get("pow")
+        cases.append(Case(choice, (rng.random((5, 1)) < 0.5, x[None, :], x[::-1].copy()), choice.bind({})))
+        cases.append(Case(power, (x[:, None], exponents), power.bind({})))
+        for name in ("bitwise_left_shift", "bitwise_right_shift"):
+            cases.append(Case(ops.get(name), (x[:, None], shifts), {}))
+        for wanted in (*KINDS, "float32"):
+            cases.append(Case(ops.get("cast"), (x,), {"dtype": wanted}))
+    for wanted in KINDS:  # within every dtype's range: what lies beyond has no answer that NumPy promises
+        x = np.concatenate([[0, -0.0, 0.9, 1.5, 126.9], rng.uniform(0, 127, 9)]).astype(np.float32)
+        cases.append(Case(ops.get("cast"), (x,), {"dtype": wanted}))
+    return cases
+
+
+@pytest.mark.parametrize("forms", FORMS)
+def test_whole_numbers_are_exact_and_wrap_as_numpys(forms: tuple[str, ...]) -> None:
+    _compare(_cases(), forms)
+
+
+@pytest.mark.parametrize("forms", FORMS)
+def test_choices_powers_shifts_and_casts_are_exact(forms: tuple[str, ...]) -> None:
+    _compare(_own_cases(), forms)
+
+
+def _compare(cases: list[Case], forms: tuple[str, ...]) -> None:
+    graph, feeds = graph_of(cases)
+    expected = reference(graph, feeds)
+    ran = 0
+    for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
+        ran += 1
+        for at, case in enumerate(cases):
+            what = f"{case.row.name} of {case.arrays[-1].dtype}, {dict(case.attrs)}, on {form}"
+            wanted, answer = expected[f"y{at}"], answers[f"y{at}"]
+            if answer.dtype == np.float32:  # the reference computes in float64
+                wanted = wanted.astype(np.float32)
+            assert wanted.dtype == answer.dtype, what
+            np.testing.assert_array_equal(wanted, answer, what)
+    assert ran
+
+
+@pytest.mark.parametrize("row", [r for r in rows(Family.ELEMENTWISE) if r.name not in OWN_CASES], ids=lambda r: r.name)
+def test_eager_whole_numbers_equal_the_oracle(row: Op) -> None:
+    rng = np.random.default_rng(2)
+    for kind in KINDS:
+        if not _takes(row, kind):
+            continue
+        x = _edges(kind, rng)
+        arrays = [x] if row.arity == 1 else [x[:, None], x[None, :]]
+        attrs = row.bind({"max": 50} if row.name == "clip" else {})
+        made = row.infer_dtype([dtype(kind)] * row.arity, attrs).numpy
+        answer = row.evaluate(arrays, attrs)
+        with np.errstate(all="ignore"):
+            expected = np.asarray(row.oracle(*arrays, **attrs)).astype(made)
+        assert made == answer.dtype
+        np.testing.assert_array_equal(expected, answer, f"{row.name} of {kind}")
+
+
+@pytest.mark.parametrize("forms", FORMS)
+def test_fused_chains_of_several_kinds_keep_whole_numbers_whole(forms: tuple[str, ...]) -> None:
+    """A float becomes a whole number, is computed with beyond 2**24, and becomes a float again."""
+    from neurenix.graph.builder import GraphBuilder
+
+    x = np.array([1.5, 3.9, -7.2, 120.0, 0.0], np.float32)
+    builder = GraphBuilder("chain", {})
+    value = builder.input("x", dtype("float32"), x.shape)
+    whole = builder.add("cast", [value], {"dtype": "int64"})
+    large = builder.add("mul", [whole, builder.constant(np.array(1_000_003, np.int64))], {})
+    rest = builder.add("mod", [large, builder.constant(np.array(97, np.int64))], {})
+    even = builder.add("eq", [builder.add("bitwise_and", [whole, builder.constant(np.array(1, np.int64))], {}),
+                              builder.constant(np.array(0, np.int64))], {})  # fmt: skip
+    back = builder.add("cast", [rest], {"dtype": "float32"})
+    chosen = builder.add("where", [even, back, builder.add("neg", [value], {})], {})
+    graph = builder.finish({"y": chosen})
+    kept = x.astype(np.int64)
+    expected = np.where(kept % 2 == 0, (kept * 1_000_003 % 97).astype(np.float32), -x)
+    for form, (answers,) in run_forms(graph, [({"x": x}, {})], forms):
+        np.testing.assert_array_equal(expected, answers["y"], form)
+
+
+def test_expressions_of_whole_numbers_have_no_vectors() -> None:
+    x = ex.operand(0)
+    assert ex.vectorises(ex.exp(x) + ex.where(x < 0, 1, x))
+    assert not ex.vectorises(ex.call("bitand", x, 3))
+    assert not ex.vectorises(ex.cast(x, "int64") * 2)
+
+
+def test_int64_arithmetic_is_exact_where_a_double_is_not() -> None:
+    big = Tensor(np.array([2**53 + 1, 2**62 + 1, -(2**53) - 1]))
+    assert [2**53 + 2, 2**62 + 2, -(2**53)] == (big + 1).tolist()
+    assert [2**53 + 1, 2**62 + 1, 2**53 + 1] == abs(big).tolist()
+    assert [2**53 + 1, 2**62 + 1, 0] == big.relu().tolist()
+    assert [2**53 + 1, 2**53 + 1, -(2**53) - 1] == big.minimum(2**53 + 1).tolist()
