@@ -43,7 +43,12 @@ types: .make/dev
 	$(BIN)/mypy
 
 fast: .make/dev
-	$(BIN)/python -m pytest -n 2 -q -m "not browser and not slow and not node and not peers"
+	$(BIN)/python -m pytest -n 2 -q -m "not browser and not slow and not node and not peers and not zig and not wasm"
+
+# Figures, not verdicts: kernels natively and in Chromium, and training beside PyTorch.
+bench: .make/peers browser
+	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/training.py
 
 browser: .make/dev
 	$(BIN)/python tests/provide_browser.py

@@ -120,20 +120,23 @@ def _gradients(y: Tensor, g: Tensor) -> list[Tensor | None]:
 
 def _elementwise(entry: Entry, index: int, g: Tensor) -> Tensor | None:
     """dy/dx_i * g as one `map` over the inputs and g, summed over the axes that broadcast."""
-    slope = _slope(entry.op.expression(entry.attrs), index)
-    if slope.op == "const" and slope.value == 0:
+    product = _times_slope(entry.op.expression(entry.attrs), index, len(entry.inputs))
+    if product is None:
         return None
     x = entry.inputs[index]
-    if slope.op == "const" and slope.value == 1:
+    if product is ex.operand(len(entry.inputs)):
         return g.sum_to(x.shape)
-    product = ex.times(ex.operand(len(entry.inputs)), slope)
     return entry.inputs[0].map(product, *entry.inputs[1:], g).sum_to(x.shape)
 
 
 @lru_cache(maxsize=4096)
-def _slope(expression: ex.Expr, index: int) -> ex.Expr:
-    """The derivative of an expression: a training loop asks for the same few again and again."""
-    return ex.derivative(expression, index)
+def _times_slope(expression: ex.Expr, index: int, arity: int) -> ex.Expr | None:
+    """dy/dx_i * g, where g is the operand after the inputs; None where the slope is 0 everywhere.
+
+    It is kept, for a training loop asks for the same few again and again.
+    """
+    slope = ex.derivative(expression, index)
+    return None if slope.op == "const" and slope.value == 0 else ex.times(ex.operand(arity), slope)
 
 
 def _in_order(roots: Sequence[Tensor]) -> list[Tensor]:

@@ -15,7 +15,7 @@ from neurenix.bundle.writer import BASE, memory_pages
 from neurenix.cache import Cache, cache_key
 from neurenix.compiler.print_c import print_c
 from neurenix.device import Device, DeviceType, as_device
-from neurenix.errors import DeviceError, NeurenixError
+from neurenix.errors import BundleError, DeviceError, NeurenixError
 from neurenix.phynexus.memory import check_dims, read_inputs
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.reference import run_plan, unpack_tensors
@@ -38,7 +38,10 @@ class ReferenceEngine:
         self._tensors = unpack_tensors(bundle.plan, bundle.weights())
 
     def run(self, inputs: dict[str, Array], dims: dict[str, int]) -> dict[str, Array]:
-        return run_plan(self._plan, self._tensors, inputs, dims)
+        try:
+            return run_plan(self._plan, self._tensors, inputs, dims)
+        except (TypeError, ValueError, LookupError) as error:  # NumPy refuses what no plan of ours asks of it
+            raise BundleError(f"the plan of '{self._plan.name}' cannot be computed: {error}") from error
 
 
 class LoadedModel:

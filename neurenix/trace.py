@@ -56,12 +56,12 @@ def trace(
 
 
 def layers(model: Module) -> list[Layer]:
-    """Describe the leaves of a model in their order."""
+    """Describe what a model is made of, in order: its leaves, and whatever else owns parameters."""
     found = []
     for name, module in model.named_modules():
-        if not any(True for _ in module.children()):
-            own = (*module.named_parameters(name), *module.named_buffers(name))
-            names = tuple(parameter for parameter, _ in own)
+        own = (*module.named_parameters(name, recurse=False), *module.named_buffers(name, recurse=False))
+        names = tuple(parameter for parameter, _ in own)
+        if names or not any(True for _ in module.children()):
             found.append(Layer(name, type(module).__name__, dict(module.config()), names))
     return found
 

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 from builds import ROOT, build
+from hypothesis import settings
 
 from neurenix.file_lock import locked
 
 WORK = ROOT / ".make" / "test"
+
+# The same examples in every run: a failure can be repeated, and nobody's build fails by another's luck.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 # Entries are found by the content of everything they depend on, so the next run may use them again.
 os.environ.setdefault("NEURENIX_CACHE_DIR", str(WORK / "cache"))

@@ -105,10 +105,10 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "an unknown op": (lambda m: step(m).update(op="system"), "no op 'system'"),
     "an op without a kernel": (lambda m: step(m, "max_pool2d").update(op="max_pool2d_indices"), "has no kernel"),
     "an unknown attribute": (lambda m: step(m)["attrs"].update(evil=1), "no attribute 'evil'"),
-    "a missing attribute": (lambda m: step(m)["attrs"].pop("stride"), "malformed attributes"),
+    "a missing attribute": (lambda m: step(m)["attrs"].pop("stride"), "lacks attributes of"),
     "a stride of zero": (lambda m: step(m)["attrs"].update(stride=[0, 1]), "stride is"),
     "a negative padding": (lambda m: step(m)["attrs"].update(padding=[-1, 1]), "padding is"),
-    "a fraction": (lambda m: step(m)["attrs"].update(stride=[1.0, 1]), "malformed attributes"),
+    "a fraction": (lambda m: step(m)["attrs"].update(stride=[1.0, 1]), "which it cannot be"),
     "a wrong size": (lambda m: step(m)["sizes"].update(H=9), "other sizes than its shapes give"),
     "sizes in another order": (
         lambda m: step(m).update(sizes=dict(reversed(step(m)["sizes"].items()))),
@@ -251,7 +251,10 @@ def test_a_forged_manifest_is_refused_or_harmless(exported: Path, victim: Path, 
     smallest = {name: low for name, (low, _) in plan.dims.items()}
     inputs = {n: np.ones([evaluate(s, smallest) for s in plan.buffers[n].shape], np.float32) for n in plan.inputs}
     for model in models:
-        assert set(plan.outputs) == set(model.forward(inputs))
+        try:
+            assert set(plan.outputs) == set(model.forward(inputs))
+        except NeurenixError:
+            continue
 
 
 def test_what_is_printed_holds_no_text_of_the_manifest_outside_of_comments(bundle: Path) -> None:

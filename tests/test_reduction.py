@@ -254,8 +254,14 @@ def _step(data: Any, op: str) -> Any:
 
 ATTACKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "another dtype": (lambda d: d["plan"]["buffers"][0].update(dtype="int32"), "which is int32, and makes int64"),
-    "code in a flag": (lambda d: _step(d, "cumsum")["attrs"].update(exclusive="1) evil("), "it is true or false"),
-    "code in a number": (lambda d: _step(d, "mean")["attrs"].update(correction="0); evil("), "number of elements"),
+    "code in a flag": (
+        lambda d: _step(d, "cumsum")["attrs"].update(exclusive="1) evil("),
+        "exclusive is .* which it cannot be",
+    ),
+    "code in a number": (
+        lambda d: _step(d, "mean")["attrs"].update(correction="0); evil("),
+        "correction is .* which it cannot be",
+    ),
     "two functions of one name": (lambda d: _step(d, "cumsum").update(kernel=_step(d, "argsort")["kernel"]), "two"),
 }
 

@@ -88,8 +88,9 @@ def _check_step(step: Step, plan: Plan, ready: set[str]) -> None:
     made = plan.buffers[step.output]
     _need(product(made.shape) == product(step.shape), f"{where} makes another size than '{step.output}' has")
     attrs = row.bind(step.attrs)
-    plain = all(_plain(value) or _float(value, row.attrs[name]) for name, value in attrs.items())
-    _need(attrs.keys() == step.attrs.keys() and plain, f"{where} has malformed attributes")
+    _need(attrs.keys() == step.attrs.keys(), f"{where} lacks attributes of '{step.op}'")
+    for name, value in attrs.items():
+        _need(_fits(value, row.attrs[name]), f"{where}: {name} is {value!r:.40}, which it cannot be")
     for name, least in _AT_LEAST.items():
         pair = attrs.get(name, (least, least))
         _need(len(pair) == 2 and all(type(v) is int and v >= least for v in pair), f"{where}: {name} is {pair}")
@@ -216,16 +217,22 @@ def _check_size(size: Size, plan: Plan) -> None:
     _need(bounds(size, plan.dims)[0] >= 0, f"the size {size} can be negative")
 
 
+def _fits(value: Any, default: Any) -> bool:
+    """Whether an attribute is of the kind that its default in the op table is: True would pass for the axis 1."""
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, float):
+        return type(value) in (float, int)
+    if isinstance(default, (int, str)):
+        return type(value) is type(default)
+    return _plain(value)
+
+
 def _plain(value: Any) -> bool:
-    """Whether an attribute is of a kind that ops have: a float in place of an int would pass for it."""
+    """Whether an attribute without a telling default is of a kind that ops have: no float, no bool."""
     if isinstance(value, tuple):
         return all(map(_plain, value))
-    return value is None or isinstance(value, (bool, int, str, Dim, Expr))
-
-
-def _float(value: Any, default: Any) -> bool:
-    """Whether an attribute is a float and is meant to be one, as its default in the op table is."""
-    return type(value) is float and type(default) is float
+    return value is None or (isinstance(value, (int, str, Dim, Expr)) and not isinstance(value, bool))
 
 
 def _need(condition: object, problem: str) -> None:

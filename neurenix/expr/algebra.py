@@ -27,9 +27,10 @@ def evaluate(expr: Expr, operands: Sequence[Any]) -> Any:
         if e.op == "const":
             return _constant(e.value, operands)
         if e not in done:
-            beside = [visit(a) for a in (e.args[1:] if e.op == "select" else e.args) if a.op != "const"]
+            values = [None if a.op == "const" else visit(a) for a in e.args]
+            beside = [v for v in values[e.op == "select" :] if v is not None] or operands
             done[e] = PRIMITIVES[e.op].numpy(
-                *(_constant(a.value, beside or operands) if a.op == "const" else visit(a) for a in e.args)
+                *(_constant(a.value, beside) if v is None else v for a, v in zip(e.args, values))
             )
         return done[e]
 

@@ -18,8 +18,9 @@ def choose(condition: Any, a: Any, b: Any) -> Any:
     of = np.result_type(a, b)
     left, right = (np.asarray(v, dtype=of).view(bits) for v in (a, b))
     mask = condition.astype(bits)
+    if left.ndim == 0 and not left and mask.shape == np.broadcast_shapes(mask.shape, right.shape):
+        mask -= 1  # all ones where the condition does not hold
+        mask &= right
+        return mask.view(of)
     np.negative(mask, out=mask)  # all ones where the condition holds
-    if left.ndim == 0 and not left:
-        np.invert(mask, out=mask)
-        return (mask & right).view(of)
     return (right ^ ((left ^ right) & mask)).view(of)

@@ -54,7 +54,8 @@ def _log_sigmoid(x: Expr) -> Expr:
 
 
 def _limited(x: Expr, low: float, high: float) -> Expr:
-    return ex.where(x < low, low, ex.where(x > high, high, x))
+    # At either limit it is flat already: PyTorch's gradient is 0 there. A NaN stays one.
+    return ex.where(ex.call("le", x, low), low, ex.where(ex.call("le", high, x), high, x))
 
 
 def _hard_sigmoid(x: Expr, alpha: float, beta: float) -> Expr:
@@ -62,20 +63,21 @@ def _hard_sigmoid(x: Expr, alpha: float, beta: float) -> Expr:
 
 
 _sigmoid_expr = primitive("sigmoid")
+_RELU_SLOPE = ex.where(ex.call("le", ex.operand(1), 0), 0, ex.operand(0))  # of a gradient and x
 
 ROWS = (
     row("sigmoid", 1, _sigmoid_expr, _sigmoid, "1 / (1 + exp(-x)).", dtype=types.floating, domain=(-80, 80)),
     row("log_sigmoid", 1, _log_sigmoid, lambda x: -np.logaddexp(0, -x), "log(sigmoid(x)).", dtype=types.floating,
         domain=(-80, 80)),
-    # x < 0 ? 0 : x and not max(x, 0): one instruction everywhere, and a NaN stays a NaN.
+    # x < 0 ? 0 : x and not max(x, 0): one instruction everywhere, and a NaN stays a NaN. At 0 its own slope would be 1.
     row("relu", 1, lambda x: ex.where(x < 0, 0, x), lambda x: np.maximum(x, 0), "max(x, 0).", dtype=types.number,
-        compute=lambda x: np.maximum(x, 0)),
+        compute=lambda x: np.maximum(x, 0), gradient=lambda g, y, inputs, attrs: (g.map(_RELU_SLOPE, inputs[0]),)),
     row("relu6", 1, lambda x: _limited(x, 0, 6), lambda x: np.minimum(np.maximum(x, 0), 6), "x between 0 and 6.",
         dtype=types.number),
-    row("leaky_relu", 1, lambda x, negative_slope: ex.where(x < 0, negative_slope * x, x),
+    row("leaky_relu", 1, lambda x, negative_slope: ex.where(x > 0, x, negative_slope * x),
         lambda x, negative_slope: np.maximum(x, 0) + negative_slope * np.minimum(x, 0),
         "x where it is positive, else negative_slope * x.", attrs={"negative_slope": 0.01}, dtype=types.floating),
-    row("prelu", 2, lambda x, a: ex.where(x < 0, a * x, x), lambda x, a: np.where(x >= 0, x, a * x),
+    row("prelu", 2, lambda x, a: ex.where(x > 0, x, a * x), lambda x, a: np.where(x > 0, x, a * x),
         "x where it is positive, else a * x with a learnt slope.", dtype=types.floating),
     row("elu", 1, _elu, lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
         "x where it is positive, else alpha * (exp(x) - 1).", attrs={"alpha": 1.0}, dtype=types.floating),
@@ -104,7 +106,7 @@ ROWS = (
         lambda x, min_val, max_val: np.minimum(np.maximum(x, min_val), max_val),
         "x between min_val and max_val.", attrs={"min_val": -1.0, "max_val": 1.0}, dtype=types.floating,
         samples=choosing(1, min_val=(-1.0, -0.25), max_val=(0.5, 1.0))),
-    row("threshold", 1, lambda x, threshold, value: ex.where(x > threshold, x, value),
-        lambda x, threshold, value: np.asarray(np.where(x > threshold, x, value)),
+    row("threshold", 1, lambda x, threshold, value: ex.where(ex.call("le", x, threshold), value, x),
+        lambda x, threshold, value: np.asarray(np.where(x <= threshold, value, x)),
         "x where it is beyond threshold, else value.", attrs={"threshold": 0.0, "value": 0.0}, dtype=types.floating),
 )  # fmt: skip

@@ -57,7 +57,8 @@ ROWS = (
         samples=choosing(1, min=(None, -1.5, 0.0, 4.0), max=(None, 1.0, 2.5))),
     row("neg", 1, lambda x: -x, np.negative, "-x.", dtype=types.number),
     row("abs", 1, ex.absolute, np.abs, "|x|.", dtype=types.number),
-    row("sign", 1, _sign, np.sign, "1, 0 or -1, as x is positive, zero or negative.", dtype=types.number),
+    row("sign", 1, _sign, np.sign, "1, 0 or -1, as x is positive, zero or negative.", dtype=types.number,
+        gradient=lambda g, y, inputs, attrs: (None,)),  # the expression's own slope would be 1 at 0
     _rounding("floor", np.floor, "The largest whole number not above x."),
     _rounding("ceil", np.ceil, "The smallest whole number not below x."),
     _rounding("round", np.rint, "The nearest whole number, the even one of two."),

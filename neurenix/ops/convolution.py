@@ -10,7 +10,7 @@ import numpy as np
 from neurenix.dims import Shape, Size, smaller
 from neurenix.errors import GraphError
 from neurenix.ops import shapes
-from neurenix.ops.convolution_gradients import columns_of, gathered
+from neurenix.ops.convolution_gradients import columns_of, gathered, sample_chunks
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 from neurenix.ops.windows import WINDOW, needs_nchw, padded, sample_window, taps
 
@@ -104,15 +104,18 @@ def _col2im_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
 
 
 def conv2d(x: Array, w: Array, layout: str, groups: int, **window: Any) -> Array:
-    """Return one matrix product for each group."""
+    """Return one matrix product for each group and chunk of samples."""
     if layout == "NHWC":
         return conv2d_oracle(x, w, layout, groups, **window)
     n, o, oh, ow = shapes.known(shapes.conv2d([x.shape, w.shape], {**window, "layout": layout, "groups": groups}))
     if groups > 1 and w.shape[1] == 1 and o == groups:
         return _each_channel(x, w, (oh, ow), window)
-    columns, _ = columns_of(x, (w.shape[2], w.shape[3]), window)
-    flat = np.matmul(w.reshape(groups, o // groups, -1), columns.reshape(groups, -1, columns.shape[1]))
-    return gathered(flat.reshape(o, -1), n, oh, ow)
+    result, by_group = np.empty((n, o, oh, ow), dtype=x.dtype), w.reshape(groups, o // groups, -1)
+    for part in sample_chunks(n, x.shape[1] * w.shape[2] * w.shape[3] * oh * ow):
+        columns, _ = columns_of(x[part], (w.shape[2], w.shape[3]), window)
+        flat = np.matmul(by_group, columns.reshape(groups, -1, columns.shape[1]))
+        result[part] = gathered(flat, result[part].shape)
+    return result
 
 
 def _each_channel(x: Array, w: Array, out: tuple[int, int], window: Attrs) -> Array:

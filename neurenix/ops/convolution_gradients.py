@@ -1,12 +1,16 @@
 """The rows that conv2d's gradients are, and the matrices that all three of them multiply.
 
+All of them work on a few samples at a time, whose windows stay in the cache from the copy to the product: how many
+depends on the shapes alone, so that sums are the same on every machine's number of threads.
+
 Where windows are one pixel apart they are laid out with the padded image's width: each tap of the kernel is then one
 long run of memory, and the few columns too many are cut off, or meet zeros.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,16 @@ from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Op
 from neurenix.ops.windows import WINDOW, padded, sample_window, taps
 
 _Kernel = tuple[int, int]
+
+# Elements of the windows that are worked on at a time: a megabyte of float32.
+CHUNK = 1 << 18
+
+
+def sample_chunks(n: int, windows: int) -> Iterator[slice]:
+    """Yield which samples to work on together, when the windows of one have so many elements."""
+    step = max(1, CHUNK // max(windows, 1))
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))
 
 
 def is_wide(window: Attrs) -> bool:
@@ -59,10 +73,10 @@ def spread(g: Array, width: int) -> Array:
     return result.reshape(o, -1)
 
 
-def gathered(flat: Array, n: int, oh: int, ow: int) -> Array:
-    """Undo `spread`: (O, N * OH * width) to (N, O, OH, OW)."""
-    wide = flat.reshape(flat.shape[0], n, oh, -1)
-    return np.ascontiguousarray(wide[..., :ow].transpose(1, 0, 2, 3))
+def gathered(flat: Array, shape: Sequence[int]) -> Array:
+    """Undo `spread`: return a view of shape (N, O, OH, OW) on (O, N * OH * width)."""
+    n, o, oh, ow = shape
+    return np.asarray(flat.reshape(o, n, oh, -1)[..., :ow].transpose(1, 0, 2, 3))
 
 
 def _by_group(matrix: Array, groups: int) -> Array:
@@ -70,6 +84,16 @@ def _by_group(matrix: Array, groups: int) -> Array:
 
 
 def _input_gradient(g: Array, w: Array, shape: Any, groups: int, **window: Any) -> Array:
+    n, c, h, wd = shape
+    result = np.empty(shape, dtype=g.dtype)
+    for part in sample_chunks(n, c * math.prod(w.shape[2:]) * math.prod(g.shape[2:])):
+        piece = g[part]
+        result[part] = _images(piece, w, (len(piece), c, h, wd), groups, window)
+    return result
+
+
+def _images(g: Array, w: Array, shape: tuple[int, int, int, int], groups: int, window: Attrs) -> Array:
+    """Return conv2d's gradient by all the images of a chunk, as a view of their padded form."""
     n, c, h, wd = shape
     kernel, (_, _, oh, ow) = (w.shape[2], w.shape[3]), g.shape
     (ph, pw), (dh, dw) = window["padding"], window["dilation"]
@@ -86,13 +110,16 @@ def _input_gradient(g: Array, w: Array, shape: Any, groups: int, **window: Any) 
     else:
         for i, j, rows, columns in taps(kernel, (oh, ow), window):
             image[:, :, rows, columns] += parts[:, i, j]
-    return np.ascontiguousarray(image[:, :, ph : ph + h, pw : pw + wd].transpose(1, 0, 2, 3))
+    return np.asarray(image[:, :, ph : ph + h, pw : pw + wd].transpose(1, 0, 2, 3))
 
 
 def _weight_gradient(g: Array, x: Array, kernel_size: Any, groups: int, **window: Any) -> Array:
-    columns, width = columns_of(x, kernel_size, window)
-    flat = np.matmul(_by_group(spread(g, width), groups), _by_group(columns, groups).transpose(0, 2, 1))
-    return np.asarray(flat.reshape(g.shape[1], x.shape[1] // groups, *kernel_size))
+    (n, o), inner = g.shape[:2], x.shape[1] // groups
+    total = np.zeros((groups, o // groups, inner * math.prod(kernel_size)), dtype=g.dtype)
+    for part in sample_chunks(n, x.shape[1] * math.prod(kernel_size) * math.prod(g.shape[2:])):
+        columns, width = columns_of(x[part], kernel_size, window)
+        total += np.matmul(_by_group(spread(g[part], width), groups), _by_group(columns, groups).transpose(0, 2, 1))
+    return np.asarray(total.reshape(o, inner, *kernel_size))
 
 
 def _input_oracle(g: Array, w: Array, shape: Any, groups: int, **window: Any) -> Array:

@@ -157,8 +157,9 @@ class Op:
             return np.asarray(self.oracle(*arrays, **attrs), dtype=out)
 
 
-# Elements of a block that the steps of an expression take turns on: its intermediate results stay in the cache.
-BLOCK = 1 << 15
+# Elements of a block that the steps of an expression take turns on: its intermediate results stay in the cache, and
+# are small enough that the allocator need not ask the system for each (from 128 KiB on, most of them do).
+BLOCK = 28 << 10
 
 
 def pointwise(expr: ex.Expr, arrays: Sequence[Array], out: np.dtype[Any]) -> Array:

@@ -108,15 +108,14 @@ def axis_taps(axis: int, out: Sequence[int], attrs: Attrs) -> Iterator[slice]:
 
 def reduce_windows(function: Any, xp: Array, attrs: Attrs, out: Sequence[int]) -> Array:
     """Combine each window of a padded NCHW image by a NumPy function of two arrays: first rows, then columns."""
+    made = xp
     for axis in (0, 1):
         parts = axis_taps(axis, out, attrs)
-        total: Array | None = None
-        for part in parts:
-            piece = xp[:, :, part] if axis == 0 else xp[:, :, :, part]
-            total = piece.copy() if total is None else function(total, piece, out=total)
-        assert total is not None
-        xp = total
-    return xp
+        first, *others = (made[:, :, part] if axis == 0 else made[:, :, :, part] for part in parts)
+        made = function(first, others[0]) if others else first
+        for piece in others[1:]:
+            function(made, piece, out=made)
+    return made.copy() if made.base is not None else made
 
 
 def in_either_layout(compute: Callable[..., Array]) -> Callable[..., Array]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from neurenix import expr as ex
 from neurenix.dims import Shape
 from neurenix.errors import GraphError
 from neurenix.ops import shapes, types
@@ -44,8 +45,9 @@ def _moments_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
     """(g_mean + 2 (x - mean) g_variance) / n, as one product and one sum for each element."""
     (x,) = inputs
     n = math.prod(shapes.known(x.shape)) // max(math.prod(shapes.known(y.shape[1:])), 1)
-    slope = g[1] * (2 / n)
-    return (x.apply("scale_shift", slope, g[0] * (1 / n) - y[0] * slope),)
+    by_mean, by_variance, mean = g[0], g[1], y[0]
+    shift = by_mean.map((ex.operand(0) - 2 * ex.operand(1) * ex.operand(2)) * (1 / n), by_variance, mean)
+    return (x.apply("scale_shift", by_variance * (2 / n), shift),)
 
 
 # ── scale_shift ─────────────────────────────────────────────────────────────────────────────────────────

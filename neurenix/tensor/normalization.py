@@ -66,6 +66,10 @@ class NormalizationMethods(Methods):
         else:
             assert running_mean is not None and running_var is not None
             mean, var = running_mean.reshape(by_channel), running_var.reshape(by_channel)
+        if training and w is not None and b is not None:  # one step each: steps cost more than so few numbers
+            scale = w.map(ex.operand(0) / ex.sqrt(ex.operand(1) + eps), var)
+            shift = b.map(ex.operand(0) - ex.operand(1) * ex.operand(2), mean, scale)
+            return self.apply("scale_shift", scale, shift)
         scale = 1 / (var + eps).sqrt()
         scale = scale if w is None else scale * w
         shift = -mean * scale if b is None else b - mean * scale
