@@ -12,7 +12,6 @@ import numpy as np
 from neurenix import toolchain
 from neurenix.bundle.reader import Bundle, read_bundle
 from neurenix.bundle.writer import BASE, memory_pages
-from neurenix.cache import Cache, cache_key
 from neurenix.compiler.print_c import print_c
 from neurenix.device import Device, DeviceType, as_device
 from neurenix.errors import BundleError, DeviceError, NeurenixError
@@ -149,14 +148,7 @@ def _library(bundle: Bundle, variant: str, shipped: dict[str, str]) -> Path:
         return bundle.path.parent / shipped[variant]
     host = toolchain.TARGETS[toolchain.host_target() or ""]
     row = next(v for v in host.variants if v.name == variant)
-    source = print_c(bundle.plan, bundle.abi)
-    key = cache_key({"stage": "library", "source": source, "variant": variant, "zig": toolchain.zig_version()})
-    cache, file = Cache(), f"model{host.suffix}"
-
-    def write(folder: Path) -> None:
-        (folder / file).write_bytes(toolchain.compile_c(source, row, file))
-
-    return (cache.get(key) or cache.put(key, write)) / file
+    return toolchain.compiled_file(print_c(bundle.plan, bundle.abi), row, f"model{host.suffix}")
 
 
 def _wasm(bundle: Bundle) -> LoadedModel:

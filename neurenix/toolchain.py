@@ -140,7 +140,12 @@ def zig_version() -> str:
 
 
 def compile_c(source: str, variant: Variant, output: str, headers: Mapping[str, str] | None = None) -> bytes:
-    """Compile a C file that may include kernels/c, and return the library or module.
+    """Compile as `compiled_file` does, and return the library or module itself."""
+    return compiled_file(source, variant, output, headers).read_bytes()
+
+
+def compiled_file(source: str, variant: Variant, output: str, headers: Mapping[str, str] | None = None) -> Path:
+    """Compile a C file that may include kernels/c, and return where in the cache the library or module lies.
 
     `output` names the file that is made; `headers` are further files beside the source. The same source,
     kernels, flags and zig are compiled once and then taken from the cache. Raises CompileError with zig's
@@ -151,12 +156,12 @@ def compile_c(source: str, variant: Variant, output: str, headers: Mapping[str, 
     flags = [*_COMMON, *variant.flags, *(f"-Wl,--export={name}" for name in exports)]
     files = {"model.c": source, **(headers or {})}
     key = cache_key({
-        "stage": "object", "files": files, "flags": flags, "zig": zig_version(), "output": output,
+        "stage": "compiled", "files": files, "flags": flags, "zig": zig_version(), "output": output,
         "kernels": {p.name: file_digest(p) for p in sorted(kernels.iterdir())},
     })  # fmt: skip
     cache = Cache()
-    entry = cache.get(key) or cache.put(key, lambda folder: _compile(files, flags, folder / "object", output))
-    return (entry / "object").read_bytes()
+    entry = cache.get(key) or cache.put(key, lambda folder: _compile(files, flags, folder / output, output))
+    return entry / output
 
 
 def _compile(files: Mapping[str, str], flags: list[str], target: Path, output: str) -> None:

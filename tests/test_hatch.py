@@ -10,25 +10,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from scratch_project import PYPROJECT, Project, make_project, make_shared, names_in, read_in, refuses, tree
+from scratch_project import PYPROJECT, Project, make_project, names_in, read_in, refuses, tree
 
+pytest_plugins = ["scratch_fixtures"]
 pytestmark = [pytest.mark.slow, pytest.mark.zig, pytest.mark.wasm]
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_shared(tmp_path_factory.mktemp("shared"))
-
-
-@pytest.fixture
-def project(tmp_path: Path, shared: Path) -> Project:
-    return make_project(tmp_path / "project", shared, shared / "cache")
-
-
-@pytest.fixture
-def fresh(tmp_path: Path, shared: Path) -> Project:
-    """A project with a cache of its own, to count what is trained and compiled."""
-    return make_project(tmp_path / "project", shared, tmp_path / "cache")
 
 
 def test_a_wheel_carries_the_bundle_in_its_package(project: Project) -> None:

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
-from scratch_project import PYPROJECT, Project, make_project, make_shared, names_in, refuses
+from scratch_project import PYPROJECT, Project, names_in, refuses
 
+pytest_plugins = ["scratch_fixtures"]
 pytestmark = [pytest.mark.slow, pytest.mark.zig, pytest.mark.wasm]
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_shared(tmp_path_factory.mktemp("shared"))
-
-
-@pytest.fixture
-def project(tmp_path: Path, shared: Path) -> Project:
-    return make_project(tmp_path / "project", shared, shared / "cache")
-
-
-@pytest.fixture
-def fresh(tmp_path: Path, shared: Path) -> Project:
-    """A project with a cache of its own, to count what is trained and compiled."""
-    return make_project(tmp_path / "project", shared, tmp_path / "cache")
 
 
 def test_all_configuration_problems_are_told_at_once_and_dist_stays(project: Project) -> None:

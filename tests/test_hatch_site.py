@@ -6,27 +6,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from scratch_project import PYPROJECT, Project, make_project, make_shared, refuses, tree
+from scratch_project import PYPROJECT, Project, refuses, tree
 
 from neurenix.server import CONTENT_SECURITY_POLICY
 
+pytest_plugins = ["scratch_fixtures"]
 pytestmark = [pytest.mark.slow, pytest.mark.zig, pytest.mark.wasm]
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_shared(tmp_path_factory.mktemp("shared"))
-
-
-@pytest.fixture
-def project(tmp_path: Path, shared: Path) -> Project:
-    return make_project(tmp_path / "project", shared, shared / "cache")
-
-
-@pytest.fixture
-def fresh(tmp_path: Path, shared: Path) -> Project:
-    """A project with a cache of its own, to count what is trained and compiled."""
-    return make_project(tmp_path / "project", shared, tmp_path / "cache")
 
 
 def test_a_static_site_is_complete_and_proves_itself(project: Project) -> None:
