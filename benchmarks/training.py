@@ -72,21 +72,21 @@ def theirs(model: Any, x: Array, labels: Array, batch: int) -> Epoch:
     return epoch
 
 
-def best_of(rounds: int, *epochs: Epoch) -> list[float]:
-    """Time the epochs in turn, so that what else the machine does meets all of them; return the best of each."""
-    best = [float("inf")] * len(epochs)
-    for _ in range(rounds + 1):  # the first round warms up, and is not worse than the others by much
+def time_in_turn(rounds: int, *epochs: Epoch) -> Array:
+    """Return the seconds of each epoch, a row for each round: what else the machine does meets all of a row."""
+    seconds = np.empty((rounds + 1, len(epochs)))
+    for row in seconds:
         for i, epoch in enumerate(epochs):
             start = time.perf_counter()
             epoch()
-            best[i] = min(best[i], time.perf_counter() - start)
-    return best
+            row[i] = time.perf_counter() - start
+    return seconds[1:]  # the first round warms up
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--samples", type=int, default=4500)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--samples", type=int, default=3000)
     options = parser.parse_args()
     torch.set_num_threads(int(THREADS))
     rng = np.random.default_rng(0)
@@ -96,12 +96,15 @@ def main() -> None:
         "digits CNN, batch 50": (digits_cnn, images, 50),
         "MLP 784-256-128-10, batch 128": (mlp, images.reshape(options.samples, -1), 128),
     }
-    print(f"{options.samples} samples, {THREADS} threads, best of {options.rounds + 1} epochs")
-    print(f"{'model':<32} {'neurenix s':>11} {'PyTorch s':>11} {'ratio':>7}")
+    neurenix.set_num_threads(int(THREADS))
+    print(f"{options.samples} samples, {THREADS} threads, medians of {options.rounds} epochs in turn")
+    print(f"{'model':<32} {'neurenix s':>11} {'PyTorch s':>11} {'ratio':>7} {'lowest':>7} {'highest':>7}")
     for name, (build, x, batch) in cases.items():
         pair = ours(build(nn), x, labels, batch), theirs(build(torch.nn), x, labels, batch)
-        mine, other = best_of(options.rounds, *pair)
-        print(f"{name:<32} {mine:>11.3f} {other:>11.3f} {mine / other:>7.2f}", flush=True)
+        seconds = time_in_turn(options.rounds, *pair)
+        (mine, other), ratios = np.median(seconds, axis=0), seconds[:, 0] / seconds[:, 1]
+        spread = f"{np.median(ratios):>7.2f} {ratios.min():>7.2f} {ratios.max():>7.2f}"
+        print(f"{name:<32} {mine:>11.3f} {other:>11.3f} {spread}", flush=True)
 
 
 if __name__ == "__main__":

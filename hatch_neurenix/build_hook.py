@@ -19,11 +19,13 @@ class NeurenixBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def dependencies(self) -> list[str]:
         # hatchling asks for every target; the static site's builder answers for itself.
-        if self.target_name != "wheel":
+        if self.target_name not in ("wheel", "sdist"):
             return []
         from hatch_neurenix.requirements import missing_requirements
 
-        return missing_requirements(self.metadata.config, self.root, self.app, native=True)
+        for_sdist = self.target_name == "sdist"
+        document = self.metadata.config
+        return missing_requirements(document, self.root, self.app, target="wheel", native=True, for_sdist=for_sdist)
 
     def clean(self, versions: list[str]) -> None:
         if self.target_name == "wheel":
@@ -35,10 +37,10 @@ class NeurenixBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name not in ("wheel", "sdist"):
             return
         from hatch_neurenix.display import readable_errors
-        from hatch_neurenix.hook_steps import add_models, add_watched_files
+        from hatch_neurenix.hook_steps import add_models, add_sources
 
         with readable_errors(self.app):
             if self.target_name == "wheel":
                 add_models(self, version, build_data)
             else:
-                add_watched_files(self, build_data)
+                add_sources(self, build_data)

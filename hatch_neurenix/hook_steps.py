@@ -1,19 +1,20 @@
-"""The work of the build hook: builds the models and tells hatchling what to pack."""
+"""The work of the build hook: builds the models and tells hatchling what to pack.
+
+An unchanged project gets as far as `recalled` and what that imports: whatever trains or compiles is imported
+below it.
+"""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_neurenix.display import readable_errors, show_models
-from hatch_neurenix.placement import FOLDER, find_package, read_hook_table, wheel_files, wheel_tag
-from neurenix.config import parse_config
+from hatch_neurenix.package_models import models_for_package, models_for_sdist, stage_package
+from hatch_neurenix.placement import FOLDER, find_package, package_files, read_hook_table, wheel_tag
 from neurenix.errors import ConfigError
-from neurenix.fingerprint import watched_files
-from neurenix.pipeline import BuiltModel, build_models
-from neurenix.staging import remove_ours, replacing
-from neurenix.toolchain import TARGETS
+from neurenix.prebuilt import PREBUILT
+from neurenix.staging import remove_ours
 
 if TYPE_CHECKING:
     from hatch_neurenix.build_hook import NeurenixBuildHook
@@ -22,17 +23,18 @@ if TYPE_CHECKING:
 def add_models(hook: NeurenixBuildHook, version: str, build_data: dict[str, Any]) -> None:
     """Build every model and put it into the wheel, or into the sources of an editable install."""
     root = Path(hook.root)
-    config = parse_config(hook.metadata.config)
+    target = "editable" if version == "editable" else "wheel"
     package = _package(hook)
-    models = build_models(config, root, say=hook.app.display_info)
+    models = models_for_package(hook.metadata.config, root, hook.app.display_info, target)
     show_models(hook.app, models)
     if version == "editable":
         # Forced files would land in site-packages, beside the package that is really imported.
-        _write_into_package(root / package / FOLDER, models)
+        stage_package(root / package / FOLDER, models)
         return
-    _leave_out_staged(hook)
-    build_data["force_include"].update(wheel_files(models, package))
-    tag = wheel_tag(models, {name: target.wheel_tag for name, target in TARGETS.items()})
+    _leave_out(hook, f"{FOLDER}/")
+    files = package_files(models)
+    build_data["force_include"].update({str(path): f"{package}/{FOLDER}/{name}" for name, path in files.items()})
+    tag = wheel_tag(target for model in models for target in model.report["native_targets"])
     if tag is not None:
         build_data["pure_python"] = False
         # Another hook may have asked for a tag with an ABI, which is narrower than ours.
@@ -40,12 +42,12 @@ def add_models(hook: NeurenixBuildHook, version: str, build_data: dict[str, Any]
             build_data.setdefault("tag", tag)
 
 
-def add_watched_files(hook: NeurenixBuildHook, build_data: dict[str, Any]) -> None:
-    """Put the watched files of every model into the sdist, ignored by version control or not."""
-    _leave_out_staged(hook)
-    for name, model in parse_config(hook.metadata.config).models.items():
-        files = watched_files(Path(hook.root), model.watch, f"tool.neurenix.models.{name}.watch")
-        build_data["force_include"].update({str(path): relative for relative, path in files.items()})
+def add_sources(hook: NeurenixBuildHook, build_data: dict[str, Any]) -> None:
+    """Put what every model is made of into the sdist, ignored by version control or not, and the finished models."""
+    _leave_out(hook, f"{FOLDER}/", f"{PREBUILT}/")
+    files, models = models_for_sdist(hook.metadata.config, Path(hook.root), hook.app.display_info)
+    show_models(hook.app, models)
+    build_data["force_include"].update({str(path): name for path, name in files.items()})
 
 
 def clean_package(hook: NeurenixBuildHook) -> None:
@@ -67,16 +69,9 @@ def _package(hook: NeurenixBuildHook) -> str:
     return find_package(Path(hook.root), options.package, included, hook.metadata.core.name)
 
 
-def _leave_out_staged(hook: NeurenixBuildHook) -> None:
-    """Exclude what an editable install has left in the sources: it may be older than this build."""
+def _leave_out(hook: NeurenixBuildHook, *patterns: str) -> None:
+    """Exclude what an earlier build has left in the sources: it may be older than this one."""
     config = hook.build_config
     inherited = config.build_config.get("exclude", config.default_exclude())
-    config.target_config["exclude"] = [*config.target_config.get("exclude", inherited), f"{FOLDER}/"]
+    config.target_config["exclude"] = [*config.target_config.get("exclude", inherited), *patterns]
     vars(config).pop("exclude_spec", None)
-
-
-def _write_into_package(folder: Path, models: tuple[BuiltModel, ...]) -> None:
-    with replacing(folder) as staged:
-        (staged / ".gitignore").write_text("*\n", encoding="utf-8")
-        for model in models:
-            shutil.copytree(model.directory, staged / model.name, copy_function=shutil.copyfile)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from neurenix.config.validate import read_table
+from neurenix.build_record import BuiltModel
 from neurenix.errors import ConfigError
+from neurenix.fingerprint import STAGED
+from neurenix.resources import module_file
+from neurenix.toolchain import TARGETS
 
-if TYPE_CHECKING:
-    from neurenix.pipeline import BuiltModel
-
-FOLDER = "_neurenix"
+FOLDER = STAGED
 
 # Keys that hatchling reads from a hook's or a target's table before the plugin sees it.
 HATCHLING_HOOK_KEYS = frozenset(
@@ -34,15 +34,22 @@ class HookTable:
 
 def read_hook_table(table: Mapping[str, Any]) -> HookTable:
     """Read the hook's own options. Raises ConfigError."""
-    problems: list[str] = []
     own = {key: value for key, value in table.items() if key not in HATCHLING_HOOK_KEYS}
+    if not own:
+        return HookTable()
+    # Here and not above: an unchanged project with nothing to read does not wait for the configuration's rules.
+    from neurenix.config.validate import read_table
+
+    problems: list[str] = []
     options = read_table(HookTable, own, _HOOK, problems)
     if options is None:
         raise ConfigError(problems)
     return options
 
 
-def find_package(root: Path, option: str | None, included: Iterable[str], project: str) -> str:
+def find_package(
+    root: Path, option: str | None, included: Iterable[str], project: str, where: str = f"{_HOOK}.package"
+) -> str:
     """Return the folder, relative to `root`, of the package that the models go into. Raises ConfigError.
 
     `option` decides when it is given: a folder, or an import name. Otherwise it is the only package among
@@ -59,24 +66,33 @@ def find_package(root: Path, option: str | None, included: Iterable[str], projec
     if len(packages) == 1 or len(named) == 1:
         return Path((named or packages)[0]).as_posix()
     found = ", ".join(packages) if packages else "no package"
-    raise ConfigError([f"{_HOOK}.package: the wheel has {found} -- set package = '...' to the one for the models"])
+    hint = "set package = '...' to the one for the models" if where.startswith(_HOOK) else "one must be called like it"
+    raise ConfigError([f"{where}: the wheel has {found} -- {hint}"])
 
 
-def wheel_files(models: Sequence[BuiltModel], package: str) -> dict[str, str]:
-    """Return what hatchling's `force_include` needs: each file of each bundle, and its place."""
-    return {
-        str(file): f"{package}/{FOLDER}/{model.name}/{file.relative_to(model.directory).as_posix()}"
+def package_files(models: Sequence[BuiltModel]) -> dict[str, Path]:
+    """Return each file that a package carries of its models, by its name below the folder `_neurenix`.
+
+    Beside native libraries there is a module that loads them, by this project or, standalone, by NumPy alone.
+    """
+    files = {
+        f"{model.name}/{file.relative_to(model.directory).as_posix()}": file
         for model in models
         for file in sorted(model.directory.rglob("*"))
         if file.is_file()
     }
+    if any(model.report["native_targets"] for model in models):
+        standalone = any(model.standalone for model in models)
+        files["__init__.py"] = (
+            module_file("neurenix.standalone") if standalone else module_file("hatch_neurenix.packaged_loader")
+        )
+    return files
 
 
-def wheel_tag(models: Sequence[BuiltModel], platform_tags: Mapping[str, str]) -> str | None:
-    """Return the tag of a wheel with these models, or None when nothing in them depends on the platform.
+def wheel_tag(targets: Iterable[str]) -> str | None:
+    """Return the tag of a wheel with libraries for these targets, or None when nothing in it depends on the platform.
 
     Libraries for several platforms in one wheel give it all their tags; installers accept any of them.
     """
-    targets = {target for model in models for target in model.report["native_targets"]}
-    tags = sorted({platform_tags[target] for target in targets})
+    tags = sorted({tag for target in targets for tag in TARGETS[target].wheel_tag.split(".")})
     return f"py3-none-{'.'.join(tags)}" if tags else None

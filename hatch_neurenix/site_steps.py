@@ -15,7 +15,9 @@ from neurenix.config.validate import read_table
 from neurenix.errors import ConfigError
 from neurenix.jobs import check_model_names
 from neurenix.pipeline import build_models
-from neurenix.site import build_site
+from neurenix.site import Project, Site, SiteOptions, build_site
+from neurenix.site.files import ASSETS
+from neurenix.site.hosting import Headers
 from neurenix.staging import remove_ours
 
 if TYPE_CHECKING:
@@ -33,6 +35,16 @@ class SiteTable:
         default=None, metadata={"description": "The models to ship; all of them when absent."}
     )
     pages: str | None = field(default=None, metadata={"description": "The folder of the project's own pages."})
+    headers: Headers = field(
+        default="netlify",
+        metadata={
+            "description": "Who sends the headers that threads and a strict policy need: a file for 'netlify' (and "
+            "Cloudflare Pages) or 'vercel', the 'service-worker' where the host sends none, or 'none'."
+        },
+    )
+    offline: bool = field(
+        default=True, metadata={"description": "Keep the whole site in the browser, for use without a network."}
+    )
 
 
 def write_site(builder: StaticSiteBuilder, directory: Path) -> Path:
@@ -40,21 +52,41 @@ def write_site(builder: StaticSiteBuilder, directory: Path) -> Path:
     destination = directory / f"{builder.project_id}-site"
     with readable_errors(builder.app):
         root = Path(builder.root)
-        config = parse_config(builder.metadata.config)
+        config = parse_config(builder.metadata.config, target="static-site")
         options = read_site_table(builder.target_config)
         if options.models is not None:
             check_model_names(options.models, config.models, f"{_TARGET}.models")
         pages = find_pages(root, options.pages)
         models = build_models(config, root, options.models, builder.app.display_info, native=False)
         show_models(builder.app, models)
-        title = builder.metadata.core.raw_name
-        site = build_site(models, pages, root, destination, title, builder.app.display_info)
+        site_options = SiteOptions(options.headers, options.offline)
+        site = build_site(
+            models, pages, root, destination, described_project(builder), site_options, builder.app.display_info
+        )
         builder.app.display_info("")
         builder.app.display_mini_header("static site")
-        show_sizes(builder.app, [(file.name, file.raw, file.gzip) for file in site.files])
+        show_sizes(builder.app, _scripts_as_one(site))
         shown = destination.relative_to(root) if destination.is_relative_to(root) else destination
         builder.app.display_info(f"  to see it: neurenix serve {shown}")
     return destination
+
+
+def described_project(builder: StaticSiteBuilder) -> Project:
+    """Return what the site says of the project, from its metadata and its licence files."""
+    core = builder.metadata.core
+    texts = []
+    for name in core.license_files:
+        path = Path(builder.root, name)
+        texts.append((Path(name).as_posix(), path.read_text(encoding="utf-8", errors="replace")))
+    licence = core.license_expression or core.license
+    return Project(core.raw_name, builder.metadata.version, core.description, licence, tuple(texts))
+
+
+def _scripts_as_one(site: Site) -> list[tuple[str, int, int]]:
+    """Put the scripts that all pages share into one row."""
+    rows = [(file.name, file.raw, file.gzip) for file in site.files if not file.name.startswith(f"{ASSETS}/")]
+    shared = [file for file in site.files if file.name.startswith(f"{ASSETS}/")]
+    return [*rows, (f"{ASSETS}/*", sum(file.raw for file in shared), sum(file.gzip for file in shared))]
 
 
 def clean_sites(builder: StaticSiteBuilder, directory: Path) -> None:
@@ -73,7 +105,8 @@ def site_requirements(config: SiteConfig) -> list[str]:
     except ConfigError as error:
         app.display_debug(f"hatch-neurenix: requirements unknown: {error}")
         return []
-    return missing_requirements(config.builder.metadata.config, config.root, app, native=False, names=names)
+    document = config.builder.metadata.config
+    return missing_requirements(document, config.root, app, target="static-site", native=False, names=names)
 
 
 def read_site_table(table: Mapping[str, Any]) -> SiteTable:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurenix import expr as ex
 from neurenix import ops
@@ -34,8 +33,7 @@ def is_grad_enabled() -> bool:
     return _recording.get()
 
 
-@dataclass(frozen=True, eq=False)
-class Entry:
+class Entry(NamedTuple):
     """One operation on the tape. `versions` are those that its inputs had: a change in place makes a new one."""
 
     op: ops.Op
@@ -111,8 +109,9 @@ def _gradients(y: Tensor, g: Tensor) -> list[Tensor | None]:
                 f"the gradient of op '{entry.op.name}' needs an input of shape {list(x.shape)} that was changed in "
                 "place since: write x = x + y where it says x += y"
             )
-    if entry.op.gradient is not None:
-        return list(entry.op.gradient(g, y, entry.inputs, entry.attrs))
+    ruled = None if entry.op.gradient is None else entry.op.gradient(g, y, entry.inputs, entry.attrs)
+    if ruled is not None:
+        return list(ruled)
     if entry.op.expr is None:
         raise GraphError(f"op '{entry.op.name}' has no gradient")
     return [_elementwise(entry, i, g) if x.requires_grad else None for i, x in enumerate(entry.inputs)]

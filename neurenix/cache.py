@@ -1,12 +1,13 @@
 """The build cache: folders found by the hash of everything they were made from.
 
-    DIR/v1/entries/KEY/manifest.json   size and SHA-256 of every file, checked on every hit
+    DIR/v1/entries/KEY/manifest.json   size and SHA-256 of every file, checked on every hit; its time is the last use
     DIR/v1/entries/KEY/files/…         what the writer made
     DIR/v1/making/KEY.RANDOM/          an entry on its way, renamed into place when it is whole
     DIR/v1/locks/KEY.lock              held while an entry is made or removed
 
 A process may be killed at any moment: what it leaves in `making` is swept by the next one, and an entry is
-there whole or not at all. DIR may be moved, and deleted whenever no build runs.
+there whole or not at all. DIR may be moved, and deleted whenever no build runs. Behind it there may be a remote
+cache: what is not here is taken from there, once its content is what its manifest says.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from neurenix.cache_archive import pack_entry, unpack_entry
 from neurenix.errors import CacheError
 from neurenix.file_lock import locked, locked_if_free
 
@@ -60,11 +64,35 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+class Remote(Protocol):
+    """A cache that several machines share. It never raises: what it cannot do, it says in its own way."""
+
+    @property
+    def writes(self) -> bool: ...
+
+    def fetch(self, key: str, archive: Path) -> bool: ...
+
+    def store(self, key: str, archive: Path) -> None: ...
+
+    def refuse(self, key: str, reason: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One entry: what its maker called it, the bytes of its files, and when it was last used, as `time.time()`."""
+
+    key: str
+    label: str
+    size: int
+    used: float
+
+
 class Cache:
     """One cache folder. Safe for any number of processes and threads at once."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, remote: Remote | None = None) -> None:
         self.directory = (directory or cache_directory()) / "v1"
+        self._remote = remote
         self._entries = self.directory / "entries"
         self._making = self.directory / "making"
         self._locks = self.directory / "locks"
@@ -73,34 +101,121 @@ class Cache:
         """Return the folder of a whole and unchanged entry, or None. A damaged entry is removed."""
         entry = self._entries / key
         with self._explained():
-            if _is_whole(entry):
+            if is_whole(entry):
+                # Of a cache that cannot be written nothing is pruned either.
+                with suppress(OSError):
+                    os.utime(entry / "manifest.json")
                 return entry / "files"
             if entry.exists():
                 self._remove_damaged(key)
-        return None
+            return None if self._remote is None else self._fetch(key, self._remote)
 
-    def put(self, key: str, write: Callable[[Path], None], waiting: Callable[[], None] = lambda: None) -> Path:
+    def put(
+        self, key: str, write: Callable[[Path], None], waiting: Callable[[], None] = lambda: None, label: str = ""
+    ) -> Path:
         """Return the folder of an entry, made by `write(empty folder)` unless another process was first.
 
-        `waiting` is called when another process is making it. What `write` raises leaves no entry behind.
+        `waiting` is called when another process is making it; `label` says to people what it is. What `write`
+        raises leaves no entry behind.
         """
         with self._explained():
             self._make_folders()
             with locked(self._locks / f"{key}.lock", waiting):
                 entry = self._entries / key
-                if _is_whole(entry):
+                if is_whole(entry):
                     return entry / "files"
                 self._remove(entry)
                 making = self._making / f"{key}.{secrets.token_hex(4)}"
                 try:
                     (making / "files").mkdir(parents=True)
                     write(making / "files")
-                    _seal(making)
+                    _seal(making, label)
                     making.rename(entry)
                     _flush(self._entries)
                 finally:
                     shutil.rmtree(making, ignore_errors=True)
+                if self._remote is not None and self._remote.writes:
+                    archive = making.with_suffix(".zip")
+                    try:
+                        pack_entry(entry, archive)
+                        self._remote.store(key, archive)
+                    finally:
+                        archive.unlink(missing_ok=True)
                 return entry / "files"
+
+    def export(self, key: str, archive: Path) -> None:
+        """Write an entry that is there as one file, for another cache to `adopt`."""
+        with self._explained():
+            pack_entry(self._entries / key, archive)
+
+    def adopt(self, key: str, archive: Path) -> Path:
+        """Return the folder of an entry that another cache has exported. Raises ValueError unless it is whole."""
+        with self._explained():
+            self._make_folders()
+            with locked(self._locks / f"{key}.lock"):
+                entry = self._entries / key
+                if not is_whole(entry):
+                    self._remove(entry)
+                    making = self._making / f"{key}.{secrets.token_hex(4)}"
+                    try:
+                        unpack_entry(archive, making)
+                        if not is_whole(making):
+                            raise ValueError("its files are not what its manifest says")
+                        _flush_all(making)
+                        making.rename(entry)
+                        _flush(self._entries)
+                    finally:
+                        shutil.rmtree(making, ignore_errors=True)
+                return entry / "files"
+
+    def entries(self) -> tuple[CacheEntry, ...]:
+        """Return all entries, the one used last first."""
+        found = []
+        for folder in sorted(self._entries.iterdir()) if self._entries.is_dir() else ():
+            with suppress(FileNotFoundError):  # Somebody else is pruning.
+                found.append(_describe(folder))
+        return tuple(sorted(found, key=lambda entry: -entry.used))
+
+    def prune(
+        self, max_bytes: int | None = None, older_than: float | None = None, spare: float = 60.0
+    ) -> tuple[CacheEntry, ...]:
+        """Remove what was not used for `older_than` seconds, and then the oldest until `max_bytes` are left.
+
+        Returns what was removed. What was used in the last `spare` seconds stays, as does what is being made:
+        a build may be reading it.
+        """
+        self.sweep()
+        removed = []
+        now = time.time()
+        entries = self.entries()
+        left = sum(entry.size for entry in entries)
+        for entry in reversed(entries):
+            age = now - entry.used
+            old = older_than is not None and age > older_than
+            too_many = max_bytes is not None and left > max_bytes
+            if (old or too_many) and age >= spare and self._removed(entry.key):
+                removed.append(entry)
+                left -= entry.size
+        return tuple(removed)
+
+    def _removed(self, key: str) -> bool:
+        with self._explained():
+            self._make_folders()
+            with locked_if_free(self._locks / f"{key}.lock") as free:
+                if free:
+                    self._remove(self._entries / key)
+                return free
+
+    def _fetch(self, key: str, remote: Remote) -> Path | None:
+        self._make_folders()
+        archive = self._making / f"{key}.{secrets.token_hex(4)}.zip"
+        try:
+            return self.adopt(key, archive) if remote.fetch(key, archive) else None
+        except ValueError as error:
+            remote.refuse(key, str(error))
+            return None
+        finally:
+            archive.unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what killed processes left half made."""
@@ -112,8 +227,12 @@ class Cache:
                 key = leftover.name.partition(".")[0]
                 # Its maker holds the lock for as long as it lives.
                 with locked_if_free(self._locks / f"{key}.lock") as free:
-                    if free:
+                    if not free:
+                        continue
+                    if leftover.is_dir():
                         shutil.rmtree(leftover, ignore_errors=True)
+                    else:
+                        leftover.unlink(missing_ok=True)
 
     def _make_folders(self) -> None:
         for directory in (self._entries, self._making, self._locks):
@@ -123,7 +242,7 @@ class Cache:
         self._make_folders()
         with locked(self._locks / f"{key}.lock"):
             # Somebody may have made it again while we waited.
-            if not _is_whole(self._entries / key):
+            if not is_whole(self._entries / key):
                 self._remove(self._entries / key)
 
     def _remove(self, entry: Path) -> None:
@@ -163,20 +282,35 @@ def _listing(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _seal(entry: Path) -> None:
-    manifest = {}
-    for name, path in _listing(entry / "files").items():
-        manifest[name] = {"size": path.stat().st_size, "sha256": file_digest(path)}
-        _flush(path)
-        _flush(path.parent)
+def _seal(entry: Path, label: str) -> None:
+    manifest = {
+        name: {"size": path.stat().st_size, "sha256": file_digest(path)}
+        for name, path in _listing(entry / "files").items()
+    }
     with (entry / "manifest.json").open("w", encoding="utf-8", newline="\n") as file:
-        json.dump({"format": 1, "files": manifest}, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
+        json.dump({"format": 1, "label": label, "files": manifest}, file, sort_keys=True)
+    _flush_all(entry)
+
+
+def _flush_all(entry: Path) -> None:
+    """Have all of an entry on the disk before it gets its name: a crash must not leave half of it under it."""
+    for path in entry.rglob("*"):
+        _flush(path)
     _flush(entry)
 
 
-def _is_whole(entry: Path) -> bool:
+def _describe(entry: Path) -> CacheEntry:
+    manifest = entry / "manifest.json"
+    used = (manifest if manifest.is_file() else entry).stat().st_mtime
+    label = ""
+    with suppress(ValueError, KeyError, TypeError, OSError):  # A damaged entry has a size and an age too.
+        label = str(json.loads(manifest.read_text(encoding="utf-8"))["label"])
+    size = sum(path.stat().st_size for path in entry.rglob("*") if path.is_file())
+    return CacheEntry(entry.name, label, size, used)
+
+
+def is_whole(entry: Path) -> bool:
+    """Tell whether a folder with a manifest holds exactly the files that the manifest lists, unchanged."""
     try:
         manifest = json.loads((entry / "manifest.json").read_text(encoding="utf-8"))["files"]
         files = _listing(entry / "files")

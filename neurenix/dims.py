@@ -7,7 +7,9 @@ that are always equal compare equal: `2 * n // 2 == n`, `(n + 1) * 3 == 3 * n + 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -16,6 +18,10 @@ from neurenix.errors import DimensionError, GraphError
 Size = Union[int, "Dim"]
 Shape = tuple[Size, ...]
 Ranges = Mapping[str, tuple[int, int]]
+
+# The ranges of the graph whose shapes are being worked out.
+_declared: ContextVar[Ranges | None] = ContextVar("declared", default=None)
+_LARGEST = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,41 @@ def bounds(size: Size, ranges: Ranges) -> tuple[int, int]:
     return low, high
 
 
+def loose(shapes: Iterable[Shape]) -> frozenset[str]:
+    """Return the symbols of inputs' shapes that are no axis by themselves: no call would say what they are."""
+    sizes = [size for shape in shapes for size in shape]
+    bare = {name for size in sizes for name in symbols(size) if size == Dim.symbol(name)}
+    return frozenset(name for size in sizes for name in symbols(size)) - bare
+
+
+@contextmanager
+def within(ranges: Ranges) -> Iterator[None]:
+    """Work out shapes for dims of these ranges: only their `min` tells whether an axis may be empty."""
+    token = _declared.set(ranges)
+    try:
+        yield
+    finally:
+        _declared.reset(token)
+
+
+def lowest(size: Size) -> int:
+    """Return a number that a size never falls below. A symbol whose range is not known is at least 1."""
+    declared = _declared.get() or {}
+    return bounds(size, {name: declared.get(name, (1, _LARGEST)) for name in symbols(size)})[0]
+
+
+def smallest(size: Size) -> int:
+    """Return what a size is where its dims are smallest; a symbol whose range is not known is 1 there."""
+    declared = _declared.get() or {}
+    return evaluate(size, {name: declared.get(name, (1, 1))[0] for name in symbols(size)})
+
+
+def least(size: Size) -> int:
+    """As `lowest`, but taking each symbol for any of at least 1, or 0 if it begins there, whatever its range."""
+    declared = _declared.get() or {}
+    return bounds(size, {name: (min(1, declared.get(name, (1, 1))[0]), _LARGEST) for name in symbols(size)})[0]
+
+
 def to_json(size: Size) -> Any:
     """Write a size as JSON: an integer, a symbol's name, or `[function, a, b]`."""
     if isinstance(size, int):
@@ -199,10 +240,16 @@ def _text(data: Any, nested: bool = False, call: Callable[[str, str, str], str] 
     function, left, right = data[0], _text(data[1], True, call), _text(data[2], True, call)
     if function in ("max", "min"):
         return call(function, left, right) if call else f"{function}({left}, {right})"
-    # C rounds towards zero; planned sizes are never negative, so that is the same.
+    if call and function == "//" and _subtracts(data[1]):
+        return call("floordiv", left, right)  # C itself rounds towards zero, which for nothing negative is the same
     operator = "/" if call and function == "//" else function
     text = f"{left} {operator} {right}"
     return f"({text})" if nested else text
+
+
+def _subtracts(data: Any) -> bool:
+    """Say whether a size may be negative for some dims: it has a number below 0 in it."""
+    return any(map(_subtracts, data[1:])) if isinstance(data, list) else isinstance(data, int) and data < 0
 
 
 def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:

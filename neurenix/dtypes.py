@@ -13,7 +13,10 @@ from neurenix.errors import UnsupportedError
 
 @dataclass(frozen=True)
 class DType:
-    """One element type. `wgsl` is None where WebGPU has no storage type of that width."""
+    """One element type. `wgsl` is None where WebGPU has no storage type of that width.
+
+    In JavaScript a float16 is its 16 bits: not every engine has an array of them.
+    """
 
     name: str
     size: int
@@ -32,10 +35,14 @@ class DType:
 _ROWS = (
     DType("float32", 4, "float", "f32", "Float32Array"),
     DType("float64", 8, "double", None, "Float64Array"),
-    DType("float16", 2, "_Float16", "f16", "Uint16Array"),
+    DType("float16", 2, "nx_half", "f16", "Uint16Array"),
     DType("int64", 8, "int64_t", None, "BigInt64Array"),
     DType("int32", 4, "int32_t", "i32", "Int32Array"),
+    DType("int16", 2, "int16_t", None, "Int16Array"),
     DType("int8", 1, "int8_t", None, "Int8Array"),
+    DType("uint64", 8, "uint64_t", None, "BigUint64Array"),
+    DType("uint32", 4, "uint32_t", "u32", "Uint32Array"),
+    DType("uint16", 2, "uint16_t", None, "Uint16Array"),
     DType("uint8", 1, "uint8_t", None, "Uint8Array"),
     DType("bool", 1, "uint8_t", None, "Uint8Array"),
 )

@@ -1,7 +1,8 @@
-"""export(): a Module or a Graph to a finished, verified bundle on disk. The pipeline, readable as prose."""
+"""export(): a model of any kind to a finished, verified bundle on disk. The pipeline, readable as prose."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from neurenix import __version__
 from neurenix.bundle.demo import demo_files
+from neurenix.bundle.shaders import describe_shaders
 from neurenix.bundle.writer import (
     BASE,
     Compiled,
@@ -21,15 +23,20 @@ from neurenix.bundle.writer import (
 )
 from neurenix.compiler import passes
 from neurenix.compiler.print_c import print_c
+from neurenix.compiler.print_custom import print_custom
 from neurenix.compiler.schedule import schedule
-from neurenix.compiler.wasm_file import read_wasm
-from neurenix.errors import CompileError, InputError, UnsupportedError
+from neurenix.compiler.wasm_file import check_interface
+from neurenix.compiler.wgsl import print_wgsl
+from neurenix.errors import InputError, UnsupportedError
+from neurenix.frontends import load
+from neurenix.frontends.signature import DimSpec
 from neurenix.graph.graph import Graph
 from neurenix.graph.plan import Plan
+from neurenix.graph.shaders import ShaderPlan
+from neurenix.kernel_check import check_nodes
 from neurenix.nn.module import Module
 from neurenix.tensor.input_spec import InputSpec
 from neurenix.toolchain import WASM_VARIANTS, compile_c, native_targets
-from neurenix.trace import trace
 from neurenix.verification import golden_cases, verify
 
 Say = Callable[[str], None]
@@ -40,10 +47,16 @@ _DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt")
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to make: `native` names targets ("host", "x86_64-linux", …), `max_error` bounds the error of any form."""
+    """What to make: `native` names targets ("host", "x86_64-linux", …), `max_error` bounds the error of any form.
+
+    `webgpu` is whether to make shaders: True must, None does where every node has one, and says which has none.
+
+    `inputs`, `dims` and `constants` go to `neurenix.frontends.load`.
+    """
 
     inputs: Mapping[str, InputSpec] | None = None
-    dims: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    dims: Mapping[str, DimSpec] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     optimize: bool = True
     quantize: bool | str = False
@@ -53,21 +66,26 @@ class ExportOptions:
     verify: bool = True
     max_error: float = 1e-4
     demo: bool = False
+    webgpu: bool | None = None
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was made: files with their sizes, and the largest error of each form against the reference."""
+    """What was made: files with their sizes, and the largest error of each form against the reference.
+
+    `wasm_only` is why there are no shaders, where some were wanted.
+    """
 
     name: str
     directory: Path
     files: tuple[FileReport, ...]
     agreement: Mapping[str, float]
     native_targets: tuple[str, ...]
+    wasm_only: str = ""
 
 
 def export(
-    model: Module | Graph,
+    model: Module | Graph | str | os.PathLike[str] | object,
     directory: Path,
     name: str,
     options: ExportOptions | None = None,
@@ -75,49 +93,72 @@ def export(
 ) -> ExportReport:
     """Compile a model and write its bundle into `directory`, which may hold other models.
 
+    `model` is whatever `neurenix.frontends.load` takes: a Module, a Graph, a file's path, a model of PyTorch.
     Nothing is written unless every compiled form gives the reference's answers. Raises a NeurenixError.
     """
     options = options or ExportOptions()
     check_name(name)
     if options.quantize:
         raise UnsupportedError(f"quantize={options.quantize!r} arrives in a later version; use quantize=False")
-    graph = model if isinstance(model, Graph) else trace(model, options.inputs, options.dims, name)
+    graph = load(model, inputs=options.inputs, dims=options.dims, constants=options.constants, name=name)
     graph = replace(graph, name=name)
     say(f"{name}: {len(graph.nodes)} operations traced")
     _check_labels(options.labels, graph)
     plan, weights = schedule(passes.run(graph, options.optimize), tuple(options.labels), options.threads)
-    number = plan_number(plan)
+    shaders, wasm_only = print_shaders(plan, weights, options, say)
+    number = plan_number(plan, None if shaders is None else describe_shaders(name, shaders))
     source = print_c(plan, number)
-    compiled = compile_forms(plan, source, options, say)
     cases = golden_cases(graph, plan, options.max_error)
+    if options.verify:
+        check_nodes(graph, cases[0].feeds(plan), cases[0].dims)
+    compiled = compile_forms(plan, source, options, say)
     agreement: Mapping[str, float] = {}
     if options.verify:
-        agreement = verify(plan, weights, compiled, cases, number)
+        agreement = verify(plan, weights, compiled, cases, number, shaders)
         found = ", ".join(f"{form} {error:.1e}" for form, error in agreement.items())
         say(f"{name}: largest error {found}; the limit is {options.max_error:.0e}")
-    files = bundle_files(plan, weights, source, compiled, cases, f"neurenix {__version__}")
+    files = bundle_files(plan, weights, source, compiled, cases, f"neurenix {__version__}", shaders)
     if options.demo:
         files |= demo_files(plan)
     write_bundle(files, Path(directory))
     targets = tuple(dict.fromkeys(c.target for c in compiled if c.target is not None))
-    return ExportReport(name, Path(directory), report_files(files), agreement, targets)
+    return ExportReport(name, Path(directory), report_files(files), agreement, targets, wasm_only)
+
+
+def print_shaders(
+    plan: Plan, weights: bytes, options: ExportOptions, say: Say = lambda line: None
+) -> tuple[ShaderPlan | None, str]:
+    """Print the plan for WebGPU; where a node has no shader, return none and why.
+
+    Raises UnsupportedError, naming the node, where the options insist on shaders.
+    """
+    if options.webgpu is False:
+        return None, ""
+    try:
+        return print_wgsl(plan, weights), ""
+    except UnsupportedError as error:
+        if options.webgpu:
+            raise UnsupportedError(f"{error}; leave 'webgpu' out to make shaders only where every op has one") from None
+        say(f"{plan.name}: no WebGPU: {error}")
+        return None, str(error)
 
 
 def compile_forms(plan: Plan, source: str, options: ExportOptions, say: Say = lambda line: None) -> list[Compiled]:
     """Compile the printed C for every WebAssembly variant and native target that the options ask for."""
-    forms = []
+    forms, units = [], print_custom(plan)
     wanted = [v for v in WASM_VARIANTS.values() if options.simd or v.level == 0]
     for variant in sorted(wanted, key=lambda v: -v.level):
         say(f"{plan.name}: compiling {variant.name}.wasm")
         file = f"{plan.name}.{variant.name}.wasm"
-        content = compile_c(source, variant, "model.wasm")
-        _check_wasm(content, file)
+        content = compile_c(source, variant, "model.wasm", units=units)
+        check_interface(content, file, BASE)
         forms.append(Compiled(variant.name, file, content))
     for target in native_targets(options.native):
         for variant in target.variants:
             say(f"{plan.name}: compiling for {variant.name}")
             file = f"{plan.name}.{variant.name}{target.suffix}"
-            forms.append(Compiled(variant.name, file, compile_c(source, variant, f"model{target.suffix}"), target.name))
+            content = compile_c(source, variant, f"model{target.suffix}", units=units)
+            forms.append(Compiled(variant.name, file, content, target.name))
     return forms
 
 
@@ -139,16 +180,6 @@ def _check_labels(labels: Sequence[str], graph: Graph) -> None:
             f"there are {len(labels)} labels; they name the entries of the last axis of '{name}', which are "
             f"{entries[0] if entries else 'none'}"
         )
-
-
-def _check_wasm(content: bytes, file: str) -> None:
-    found = read_wasm(content)
-    if found.imports != ("env.memory",) or not {"nx_run", "nx_abi"} <= found.exports.keys():
-        raise CompileError(
-            f"{file} imports {found.imports} and exports {sorted(found.exports)}: not the bundle's interface"
-        )
-    if not 0 < found.heap <= BASE:
-        raise CompileError(f"{file}: its stack and data end at {found.heap}, above the weights at {BASE}")
 
 
 def as_options(**given: Any) -> ExportOptions:

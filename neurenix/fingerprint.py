@@ -4,24 +4,78 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neurenix.cache import cache_key, file_digest
 from neurenix.errors import ConfigError
 from neurenix.resources import resource
+
+if TYPE_CHECKING:
+    # Only the type: what asks for a digest of an unchanged project must not wait for the configuration's rules.
+    from neurenix.config import ModelConfig
+
+STAGED = "_neurenix"
+"""The folder in a package that holds its bundles: made from the sources, and none of them."""
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 # No number that training gives depends on these parts of the package.
 _AFTER_TRAINING = frozenset(
     ["bundle", "compiler", "config"]
-    + [f"{name}.py" for name in ("cache", "cli", "export", "file_lock", "fingerprint", "jobs", "pipeline")]
     + [
         f"{name}.py"
-        for name in ("server", "session", "site", "staging", "toolchain", "training_run", "verification", "wasm")
+        for name in (
+            "build_record",
+            "cache",
+            "cache_archive",
+            "cli",
+            "export",
+            "fanout",
+            "file_lock",
+            "fingerprint",
+            "jobs",
+            "pipeline",
+            "prebuilt",
+            "remote_cache",
+            "server",
+            "session",
+            "site",
+            "stages",
+            "staging",
+            "standalone",
+            "toolchain",
+            "training_request",
+            "training_run",
+            "verification",
+            "wasm",
+        )
     ]
 )
+
+
+@dataclass(frozen=True)
+class ModelSources:
+    """Which files a model is made of: its source's file, the patterns that it watches, its function's package."""
+
+    name: str
+    source: str
+    file: str | None
+    watch: Sequence[str]
+    function: str | None
+
+    @staticmethod
+    def of(name: str, model: ModelConfig) -> ModelSources:
+        return ModelSources(name, model.source, model.file, model.watch, model.train or model.architecture)
+
+
+def source_digests(root: Path, sources: ModelSources) -> list[dict[str, str]]:
+    """Return the SHA-256 of a model's files, and of its function's package. Raises ConfigError, as `model_files`."""
+    function = sources.function
+    package = {} if function is None else package_sources(root, function.partition(":")[0])
+    return [digests(_files_of_model(root, sources)), digests(package)]
 
 
 def watched_files(root: Path, patterns: Sequence[str], key: str) -> Mapping[str, Path]:
@@ -41,9 +95,7 @@ def watched_files(root: Path, patterns: Sequence[str], key: str) -> Mapping[str,
             problems.append(f"{where} is no pattern: {error}")
             continue
         if not files:
-            # PKG-INFO lies at the top of every unpacked sdist and of nothing else.
-            sdist = " -- it is not in the sdist: remove it from your excludes" if (root / "PKG-INFO").is_file() else ""
-            problems.append(f"{where} finds no file in {root}{sdist}")
+            problems.append(f"{where} finds no file in {root}{_sdist_hint(root)}")
         for file in files:
             name = file.relative_to(root).as_posix()
             if not file.resolve().is_relative_to(root.resolve()):
@@ -55,6 +107,48 @@ def watched_files(root: Path, patterns: Sequence[str], key: str) -> Mapping[str,
     if problems:
         raise ConfigError(problems)
     return dict(sorted(found.items()))
+
+
+def model_files(root: Path, name: str, model: ModelConfig) -> Mapping[str, Path]:
+    """Find all files that a model is made of, by their path relative to `root`: its source's and those it watches.
+
+    Raises ConfigError with everything that is wrong with them.
+    """
+    return _files_of_model(root, ModelSources.of(name, model))
+
+
+def _files_of_model(root: Path, model: ModelSources) -> Mapping[str, Path]:
+    problems: list[str] = []
+    found: dict[str, Path] = {}
+    where = f"tool.neurenix.models.{model.name}"
+    if model.file is not None:
+        path = root / model.file
+        problem = _source_problem(root, path)
+        if problem is None:
+            found[path.relative_to(root).as_posix()] = path
+        else:
+            problems.append(f"{where}.{model.source}: {model.file!r} {problem}")
+    try:
+        found.update(watched_files(root, model.watch, f"{where}.watch"))
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return dict(sorted(found.items()))
+
+
+def _source_problem(root: Path, path: Path) -> str | None:
+    if not path.is_file():
+        kind = "is a folder, not a file" if path.is_dir() else f"is not there, in {root}"
+        return kind + _sdist_hint(root)
+    if not path.resolve().is_relative_to(root.resolve()):
+        return "is a link that leaves the project -- copy the file instead"
+    return "is a Git LFS pointer -- run 'git lfs pull'" if _is_lfs_pointer(path) else None
+
+
+def _sdist_hint(root: Path) -> str:
+    # PKG-INFO lies at the top of every unpacked sdist and of nothing else.
+    return " -- it is not in the sdist: remove it from your excludes" if (root / "PKG-INFO").is_file() else ""
 
 
 def digests(files: Mapping[str, Path]) -> dict[str, str]:
@@ -113,7 +207,8 @@ def _data(folder: Path) -> Iterator[Path]:
 
 def _python_files(base: Path, parts: Iterable[Path]) -> dict[str, Path]:
     files = (file for part in parts for file in _files_of(part) if file.suffix == ".py")
-    return {file.relative_to(base).as_posix(): file for file in sorted(files)}
+    own = (file for file in sorted(files) if STAGED not in file.relative_to(base).parts)
+    return {file.relative_to(base).as_posix(): file for file in own}
 
 
 def _files_of(path: Path) -> Iterator[Path]:

@@ -1,58 +1,43 @@
-"""From the configuration to finished bundles: trains and compiles each model, unless the cache has it.
+"""From the configuration to finished bundles: trains and compiles each model, unless somebody has done it before.
 
-Two cached stages. `trained` is the traced graph with its metrics, found by everything that training depends
-on; `bundle` is the folder that ships, found by the graph's content, the export options and this project's
-code. A model that is in the cache runs nothing: no training function, no compiler.
+A model whose results are in the cache, or in the sdist that is built from, runs nothing: no training
+function, no compiler. Several that must be made are made at once.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from neurenix import __version__
-from neurenix.cache import Cache, cache_key, file_digest
+from neurenix.build_record import BuiltModel
+from neurenix.cache import Cache
 from neurenix.config import Config
-from neurenix.errors import ConfigError, ToolchainError
-from neurenix.export import ExportOptions, ExportReport, export
-from neurenix.fingerprint import all_code, digests, package_sources, training_code, watched_files
-from neurenix.graph.store import load_graph
+from neurenix.config.rules import quote, suggestion
+from neurenix.errors import BuildError, ConfigError, NeurenixError, TrainingError
+from neurenix.export import export
+from neurenix.fanout import Done, build_many, chosen_executor
+from neurenix.fingerprint import ModelSources, model_files
 from neurenix.jobs import Job, plan_jobs
-from neurenix.toolchain import zig_version
-from neurenix.training_run import run_training
+from neurenix.stages import Exporter, Say, compile_bundle, find_bundle, find_trained, open_store, packages, train
 
-ZIG_REQUIREMENT = "ziglang>=0.17,<0.18"
+__all__ = ["BuiltModel", "Work", "build_model", "build_models", "missing_work", "model_sources"]
 
 _LIBRARIES = (".so", ".dylib", ".dll")
-
-Say = Callable[[str], None]
-Exporter = Callable[[Any, Path, str, ExportOptions, Say], ExportReport]
-
-
-@dataclass(frozen=True)
-class BuiltModel:
-    """A model that is ready to ship. `report` is the ExportReport as JSON; its files lie in `directory`."""
-
-    name: str
-    directory: Path
-    metrics: Mapping[str, float]
-    report: Mapping[str, Any]
-    trained_now: bool
-    compiled_now: bool
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a build would have to do, because the cache does not have it."""
+    """What a build would have to do, because the cache does not have it, and the packages that making models needs."""
 
     train: bool
     compile: bool
+    packages: tuple[str, ...] = ()
 
 
 def build_models(
@@ -64,14 +49,44 @@ def build_models(
     native: bool = True,
     cache: Path | None = None,
     exporter: Exporter = export,
+    executor: Executor | None = None,
 ) -> tuple[BuiltModel, ...]:
     """Build the named models (all, when None), in the order of the configuration.
 
     `native=False` leaves the native libraries out, for a folder that only browsers read. `cache` is the
-    folder of the build cache. Raises a NeurenixError; the models before it stay in the cache.
+    folder of the build cache. When several models must be made, `executor` makes them, or else the one that the
+    configuration names. Raises a NeurenixError, which is a BuildError when there are several models; what is done
+    stays in the cache.
     """
     Cache(cache).sweep()
-    return tuple(build_model(job, say, exporter) for job in plan_jobs(config, root, names, native, cache))
+    jobs = plan_jobs(config, root, names, native, cache)
+    _check_files(jobs)
+    build = partial(build_model, exporter=exporter)
+    if len(jobs) == 1:
+        return (build(jobs[0], say),)
+    outcomes = _make_missing(config, jobs, build, say, executor)
+    built: dict[str, BuiltModel] = {}
+    failures: dict[str, BaseException] = {
+        n: outcome for n, outcome in outcomes.items() if isinstance(outcome, Exception)
+    }
+    for job in jobs:
+        if job.name in failures:
+            continue
+        try:
+            model = build(job, say)
+        except NeurenixError as error:
+            failures[job.name] = error
+            continue
+        done = outcomes.get(job.name)
+        built[job.name] = (
+            replace(model, trained_now=done.trained_now, compiled_now=done.compiled_now, seconds=done.seconds)
+            if isinstance(done, Done)
+            else model
+        )
+    if failures:
+        ordered = {job.name: failures[job.name] for job in jobs if job.name in failures}
+        raise BuildError(ordered, len(jobs)) from next(iter(ordered.values()))
+    return tuple(built[job.name] for job in jobs)
 
 
 def missing_work(
@@ -81,127 +96,77 @@ def missing_work(
     *,
     native: bool = True,
     cache: Path | None = None,
+    say: Say = lambda line: None,
 ) -> Work:
     """Tell what `build_models` with the same arguments would have to do. Runs nothing."""
-    train = compile_ = False
+    training = compiling = False
+    needed: dict[str, None] = {}
     for job in plan_jobs(config, root, names, native, cache):
-        store = Cache(job.cache)
-        trained = store.get(_trained_key(job))
-        train |= trained is None
-        compile_ |= trained is None or _find_bundle(job, trained, store)[1] is None
-    return Work(train, compile_)
+        work = _work(job, say)
+        training |= work.train
+        compiling |= work.compile
+        needed.update(dict.fromkeys(work.packages))
+    return Work(training, compiling, tuple(needed))
 
 
 def build_model(job: Job, say: Say, exporter: Exporter = export) -> BuiltModel:
-    """Train and compile one model, as far as the cache does not have it."""
-    store = Cache(job.cache)
-    trained, trained_now = _train(job, store, say)
-    key, bundle = _find_bundle(job, trained, store)
-    compiled_now = False
-    if bundle is None:
-
-        def write(files: Path) -> None:
-            nonlocal compiled_now
-            compiled_now = True
-            (files / "bundle").mkdir()
-            graph = load_graph(trained / "graph.npz")
-            report = exporter(graph, files / "bundle", job.name, job.options, say)
-            (files / "report.json").write_text(_report_json(report), encoding="utf-8")
-
-        bundle = store.put(key, write, lambda: say(f"{job.name}: waiting for another build to compile it"))
+    """Train and compile one model, as far as neither the cache nor an sdist has it."""
+    start = time.perf_counter()
+    store = open_store(job, say)
+    graph = find_trained(job, store)
+    trained, trained_now = train(job, store, say, graph)
+    metrics = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
+    _check_metrics(job, metrics)
+    found = find_bundle(job, trained, store)
+    bundle, compiled_now = compile_bundle(job, store, say, exporter, trained, found)
     built = BuiltModel(
         name=job.name,
         directory=bundle / "bundle",
-        metrics=json.loads((trained / "metrics.json").read_text(encoding="utf-8")),
+        metrics=metrics,
         report=json.loads((bundle / "report.json").read_text(encoding="utf-8")),
         trained_now=trained_now,
         compiled_now=compiled_now,
+        entries={graph.project_key: trained, found.project_key: bundle},
+        seconds=time.perf_counter() - start,
+        standalone=job.standalone,
     )
     _check_size(built, job.max_bytes)
     return built
 
 
-def _train(job: Job, store: Cache, say: Say) -> tuple[Path, bool]:
-    key = _trained_key(job)
-    found = store.get(key)
-    if found is not None:
-        return found, False
-    trained_now = False
-
-    def write(files: Path) -> None:
-        nonlocal trained_now
-        trained_now = True
-        say(f"{job.name}: training with {job.model.train}")
-        log = store.directory / "logs" / f"{job.name}-{key[:12]}.log"
-        run_training(job.name, job.model, job.root, files, log, lambda line: say(f"  {line}"))
-
-    waiting = f"{job.name}: waiting for another build to train it"
-    return store.put(key, write, lambda: say(waiting)), trained_now
+def model_sources(config: Config, names: Iterable[str] | None = None) -> tuple[ModelSources, ...]:
+    """Say which files the named models (all, when None) are made of."""
+    chosen = config.models.keys() if names is None else set(names)
+    return tuple(ModelSources.of(name, model) for name, model in config.models.items() if name in chosen)
 
 
-def _trained_key(job: Job) -> str:
-    model = job.model
-    watched = watched_files(job.root, model.watch, f"tool.neurenix.models.{job.name}.watch")
-    assert model.train is not None, "the configuration has been validated"
-    return cache_key(
-        {
-            "stage": "trained",
-            "name": job.name,
-            "train": model.train,
-            "params": model.params,
-            # Pairs: the order of the inputs is the order of the model's arguments.
-            "inputs": None if model.inputs is None else list(model.inputs.items()),
-            "dims": list(job.options.dims.items()),
-            "watched": digests(watched),
-            "package": digests(package_sources(job.root, model.train.partition(":")[0])),
-            "train-dependencies": job.train_dependencies,
-            "neurenix": [__version__, training_code()],
-            "numpy": np.__version__,
-        }
+def _work(job: Job, say: Say) -> Work:
+    store = open_store(job, say)
+    trained = find_trained(job, store).files
+    if trained is None:
+        return Work(True, True, tuple(packages(job)))
+    return Work(False, find_bundle(job, trained, store).files is None)
+
+
+def _make_missing(
+    config: Config, jobs: tuple[Job, ...], build: partial[BuiltModel], say: Say, executor: Executor | None
+) -> dict[str, Done | Exception]:
+    """Have those jobs done that are not yet, at once if they are several; a failure of one is for later."""
+    missing = [job for job in jobs if _is_missing(job, say)]
+    if not missing or (len(missing) == 1 and config.executor != "dask"):
+        return {}
+    chosen: AbstractContextManager[tuple[Executor, bool]] = (
+        nullcontext((executor, False)) if executor is not None else chosen_executor(config, len(missing), say)
     )
+    with chosen as (pool, send_back):
+        return build_many(missing, build, pool, say, send_back=send_back)
 
 
-def _find_bundle(job: Job, trained: Path, store: Cache) -> tuple[str, Path | None]:
-    """Return the key of the bundle and, if the cache has it, its folder.
-
-    The key names zig's version only where two of them have been used: an isolated build environment has
-    no zig until something must be compiled, and must find what the last one made.
-    """
-    fields = {
-        "stage": "bundle",
-        "name": job.name,
-        "graph": file_digest(trained / "graph.npz"),
-        "options": dataclasses.asdict(job.options),
-        "code": all_code(),
-        "zig": ZIG_REQUIREMENT,
-        "numpy": np.__version__,
-    }
-    key = cache_key(fields)
-    found = store.get(key)
-    version = _installed_zig()
-    if found is not None and version is not None:
-        made_with = json.loads((found / "report.json").read_text(encoding="utf-8"))["zig"]
-        if made_with != version:
-            key = cache_key({**fields, "zig": version})
-            found = store.get(key)
-    return key, found
-
-
-def _installed_zig() -> str | None:
+def _is_missing(job: Job, say: Say) -> bool:
     try:
-        return zig_version()
-    except ToolchainError:
-        return None
-
-
-def _report_json(report: ExportReport) -> str:
-    data = {
-        "files": [dataclasses.asdict(file) for file in report.files],
-        "agreement": dict(report.agreement),
-        "native_targets": list(report.native_targets),
-        "zig": _installed_zig(),
-    }
-    return json.dumps(data, indent=1, allow_nan=False)
+        return _work(job, say) != Work(False, False)
+    except NeurenixError:
+        return False  # Building it raises the same, and is where it is told.
 
 
 def _check_size(built: BuiltModel, limit: int | None) -> None:
@@ -213,3 +178,34 @@ def _check_size(built: BuiltModel, limit: int | None) -> None:
                 f"{limit:,} -- raise max-size or make the model smaller"
             ]
         )
+
+
+def _check_files(jobs: Iterable[Job]) -> None:
+    """Raise ConfigError with all that is wrong with the files of all models, before the first is trained."""
+    problems: list[str] = []
+    for job in jobs:
+        try:
+            model_files(job.root, job.name, job.model)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_metrics(job: Job, metrics: Mapping[str, float]) -> None:
+    problems = []
+    limits = (("min-metric", "below", job.model.min_metric), ("max-metric", "above", job.model.max_metric))
+    for key, side, wanted in limits:
+        for name, limit in wanted.items():
+            where = f"tool.neurenix.models.{job.name}.{key}.{name}"
+            if name not in metrics:
+                known = ", ".join(map(quote, metrics)) or "none"
+                hint = suggestion(name, metrics) or f" -- it returned {known}"
+                problems.append(f"{where}: the training returned no metric {quote(name)}{hint}")
+            elif (metrics[name] < limit) if side == "below" else (metrics[name] > limit):
+                problems.append(
+                    f"{where}: {name} is {metrics[name]:.4g}, {side} {limit:g} -- train longer, improve the data or "
+                    f"the layers, or change {key!r}"
+                )
+    if problems:
+        raise TrainingError("\n".join(problems))

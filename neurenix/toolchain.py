@@ -14,8 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -37,12 +37,27 @@ class Variant:
 
 @dataclass(frozen=True)
 class Target:
-    """A native host: its name for the user, zig's name, what its libraries are called, and wheels for it."""
+    """A native host: its name for the user, what its libraries are called, and the tag of wheels for it.
+
+    Libraries for Linux need no libc, so that the same one serves glibc and musl: its wheels have both tags.
+    """
 
     name: str
     suffix: str
     wheel_tag: str
     variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is compiled by itself and linked with model.c: a C file, or a Zig file and the modules that it imports.
+
+    `modules` has by its import's name the file and the text of each module; all of them may import each other.
+    """
+
+    file: str
+    text: str
+    modules: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 _WASM: tuple[str, ...] = ("-target", "wasm32-freestanding", "-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--strip-all")
@@ -63,11 +78,11 @@ _LINUX = ("-shared", "-fPIC", "-Wl,-soname,model", "-Wl,--hash-style=gnu")
 TARGETS = {
     t.name: t
     for t in (
-        Target("x86_64-linux", ".so", "manylinux_2_17_x86_64", (
+        Target("x86_64-linux", ".so", "manylinux_2_17_x86_64.musllinux_1_2_x86_64", (
             Variant("x86_64_v3-linux", 3, ("-target", "x86_64-linux-none", "-mcpu=x86_64_v3", *_LINUX)),
             Variant("x86_64-linux", 0, ("-target", "x86_64-linux-none", "-mcpu=x86_64", *_LINUX)),
         )),
-        Target("aarch64-linux", ".so", "manylinux_2_17_aarch64", (
+        Target("aarch64-linux", ".so", "manylinux_2_17_aarch64.musllinux_1_2_aarch64", (
             Variant("aarch64-linux", 0, ("-target", "aarch64-linux-none", *_LINUX)),
         )),
         Target("aarch64-macos", ".dylib", "macosx_11_0_arm64", (
@@ -139,49 +154,108 @@ def zig_version() -> str:
     return version
 
 
-def compile_c(source: str, variant: Variant, output: str, headers: Mapping[str, str] | None = None) -> bytes:
+# What users wrote must stand on its own: a library for Linux would else wait for symbols of whoever loads it.
+_COMPLETE = ("-Wl,-z,defs", "-Wl,--gc-sections")
+
+
+def compile_c(
+    source: str, variant: Variant, output: str, headers: Mapping[str, str] | None = None, units: Sequence[Unit] = ()
+) -> bytes:
     """Compile as `compiled_file` does, and return the library or module itself."""
-    return compiled_file(source, variant, output, headers).read_bytes()
+    return compiled_file(source, variant, output, headers, units).read_bytes()
 
 
-def compiled_file(source: str, variant: Variant, output: str, headers: Mapping[str, str] | None = None) -> Path:
+def compiled_file(
+    source: str, variant: Variant, output: str, headers: Mapping[str, str] | None = None, units: Sequence[Unit] = ()
+) -> Path:
     """Compile a C file that may include kernels/c, and return where in the cache the library or module lies.
 
-    `output` names the file that is made; `headers` are further files beside the source. The same source,
-    kernels, flags and zig are compiled once and then taken from the cache. Raises CompileError with zig's
-    first messages.
+    `output` names the file that is made; `headers` are further files beside the source and `units` what is compiled
+    and linked with it. The same source, kernels, flags and zig are compiled once and then taken from the cache. Raises
+    CompileError with zig's first messages.
     """
     kernels = resource("kernels", "c")
     exports = ["nx_abi", "nx_run"] if "wasm32-freestanding" in variant.flags else []
     flags = [*_COMMON, *variant.flags, *(f"-Wl,--export={name}" for name in exports)]
+    if units and "linux" in variant.name:
+        flags += _COMPLETE
     files = {"model.c": source, **(headers or {})}
+    files |= {unit.file: unit.text for unit in units}
+    files |= dict(module for unit in units for module in unit.modules.values())
     key = cache_key({
         "stage": "compiled", "files": files, "flags": flags, "zig": zig_version(), "output": output,
+        "units": [[unit.file, {name: file for name, (file, _) in unit.modules.items()}] for unit in units],
         "kernels": {p.name: file_digest(p) for p in sorted(kernels.iterdir())},
     })  # fmt: skip
     cache = Cache()
-    entry = cache.get(key) or cache.put(key, lambda folder: _compile(files, flags, folder / output, output))
+    entry = cache.get(key) or cache.put(key, lambda folder: _compile(files, flags, folder / output, output, units))
     return entry / output
 
 
-def _compile(files: Mapping[str, str], flags: list[str], target: Path, output: str) -> None:
+def _compile(files: Mapping[str, str], flags: list[str], target: Path, output: str, units: Sequence[Unit] = ()) -> None:
     with tempfile.TemporaryDirectory(prefix="neurenix-") as work:
         folder = Path(work)
         for path in sorted(resource("kernels", "c").iterdir()):
             shutil.copyfile(path, folder / path.name)
         for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        # zig's own caches are not safe for several processes: one each, and nothing of the user's is touched.
-        environment = {
-            **os.environ,
-            "ZIG_GLOBAL_CACHE_DIR": str(folder / ".zig"),
-            "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig"),
-        }
-        command = [str(find_zig()), "cc", *flags, "-I.", "-o", output, "model.c"]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        link = ["cc", *flags, "-I.", "-o", output, "model.c", *(f"{u.file}.o" if u.modules else u.file for u in units)]
+        objects = (_zig(folder, ["build-obj", *_zig_flags(u, flags)]) for u in units if u.modules)
+        done = next((made for made in objects if made.returncode), None) or _zig(folder, link)
+        if "undefined symbol" in done.stderr and any(u.modules for u in units):
+            done = _zig(folder, [*link, str(_zig_library(flags))])
         if done.returncode or not (folder / output).is_file():
             kept = Path(tempfile.mkdtemp(prefix="neurenix-failed-"))
-            shutil.copyfile(folder / "model.c", kept / "model.c")
+            for name in ("model.c", *(unit.file for unit in units)):
+                shutil.copyfile(folder / name, kept / name)
             first = "\n".join(done.stderr.strip().splitlines()[:12])
             raise CompileError(f"zig could not compile {output} (the source is kept in {kept}):\n{first}")
         target.write_bytes((folder / output).read_bytes())
+
+
+def _zig(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run zig in a folder, which keeps its caches too: they are not safe for several processes."""
+    own = str(folder / ".zig")
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": own, "ZIG_LOCAL_CACHE_DIR": own}
+    command = [str(find_zig()), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def _zig_flags(unit: Unit, flags: Sequence[str]) -> list[str]:
+    """Return how a unit in Zig is compiled for the target that these flags of `zig cc` name."""
+    shared = [part for name in unit.modules for part in ("--dep", name)]
+    modules = [f"-Mroot={unit.file}"]
+    for name, (file, _) in unit.modules.items():
+        modules += [*shared, f"-M{name}={file}"]
+    return [*_zig_target(flags), *shared, *modules, f"-femit-bin={unit.file}.o"]
+
+
+def _zig_target(flags: Sequence[str]) -> list[str]:
+    machine = [flag for flag in flags if flag.startswith("-mcpu=") or flag == "-fPIC"]
+    return [
+        "-target", flags[flags.index("-target") + 1], *machine, "-O", "ReleaseFast", "-fstrip", "-ffunction-sections",
+        "-fno-stack-check", "-fno-unwind-tables",
+    ]  # fmt: skip
+
+
+def _zig_library(flags: Sequence[str]) -> Path:
+    """Return Zig's own functions, such as @exp and @memset, for the target of these flags.
+
+    It takes seconds to compile, so that it is an entry of its own, and only kernels that need it are linked with it.
+    """
+    options = [*_zig_target(flags), "-fcompiler-rt", "-femit-bin=library.o"]
+
+    def write(entry: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="neurenix-") as work:
+            folder = Path(work)
+            # A panic would want a whole operating system.
+            (folder / "root.zig").write_text('pub const panic = @import("std").debug.no_panic;\n', encoding="utf-8")
+            done = _zig(folder, ["build-obj", *options, "root.zig"])
+            if done.returncode:
+                raise CompileError(f"zig could not compile its own library:\n{done.stderr[:2000]}")
+            shutil.copyfile(folder / "library.o", entry / "library.o")
+
+    key = cache_key({"stage": "zig-library", "options": options, "zig": zig_version()})
+    cache = Cache()
+    return (cache.get(key) or cache.put(key, write)) / "library.o"

@@ -86,8 +86,8 @@ def _ranges(specs: Mapping[str, tuple[DType, Shape]], dims: Mapping[str, tuple[i
     if unknown:
         raise InputError(f"dims names '{unknown[0]}', which no input has; the inputs have {', '.join(used) or 'none'}")
     for name, (low, high) in dims.items():
-        if not 1 <= low <= high:
-            raise InputError(f"dims: '{name}' must have 1 <= min <= max, got {low}..{high}")
+        if not 0 <= low <= high or high < 1:
+            raise InputError(f"dims: '{name}' must have 0 <= min <= max and a max of at least 1, got {low}..{high}")
     return {name: tuple(dims.get(name, DEFAULT_RANGE)) for name in dict.fromkeys(used)}  # type: ignore[misc]
 
 

@@ -1,9 +1,9 @@
-"""The process that trains one model: imports the project's function, calls it, traces what it returns.
+"""The process that makes one model: calls the project's function, reads a file or trains what is declared.
 
     python -m neurenix.training_process REQUEST.json
 
-REQUEST.json names the function, its parameters, the inputs and the folder for the results: `graph.npz` and
-`metrics.json`. What goes wrong is written to the request's `error` file as JSON. Whatever the function
+REQUEST.json is a `training_request` with the folder for the results: `graph.npz`, `metrics.json` and
+`labels.json`. What goes wrong is written to the request's `error` file as JSON. Whatever the project's code
 prints goes to the parent line by line.
 """
 
@@ -15,17 +15,24 @@ import inspect
 import json
 import math
 import os
+import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurenix.errors import NeurenixError, TrainingError
+from neurenix.declarative.training import Declaration, make
+from neurenix.declared_ops import note_used, register_declared
+from neurenix.errors import InputError, NeurenixError, TrainingError
+from neurenix.graph.graph import Graph
+from neurenix.graph.renaming import rename_outputs
 from neurenix.graph.store import save_graph
 from neurenix.nn import Module
-from neurenix.trace import trace
+from neurenix.tensor.input_spec import InputSpec
+from neurenix.trace import infer_inputs, trace
 from neurenix.training import Trained
 
 
@@ -33,39 +40,107 @@ def main(arguments: list[str]) -> int:
     """Serve the request in the file `arguments[0]`. Returns the process's exit status."""
     request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    root = Path(request["root"])
+    root, source = Path(request["root"]), request["source"]
     sys.path[:0] = [str(path) for path in (root / "src", root) if path.is_dir()]
     try:
         _serve(request)
     except NeurenixError as error:
-        return _report(request, error.code, str(error))
+        # What is declared names its own keys: there is no code of the project's that could have raised it.
+        return _report(request, error.code, str(error), "" if source == "data" else source)
     except SystemExit as error:
-        return _report(request, TrainingError.code, f"train failed: it called sys.exit({error.code!r})")
+        return _report(request, TrainingError.code, f"{source} failed: it called sys.exit({error.code!r})", source)
     except Exception as error:  # noqa: BLE001 - the project's code may raise anything
-        return _report(request, TrainingError.code, f"train failed: {_summary(error, root)}")
+        return _report(request, TrainingError.code, f"{source} failed: {_summary(error, root)}", source)
     return 0
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a source gives: a model or a graph, what was measured of it, and what it fixes by itself."""
+
+    model: Module | Graph
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, str] | None = None
+    labels: tuple[str, ...] = ()
+
+
 def _serve(request: Mapping[str, Any]) -> None:
-    module, _, attribute = request["train"].partition(":")
-    function = find_function(module, attribute)
-    check_parameters(function, attribute, request["params"])
-    model, metrics = unpack(function(**request["params"]))
-    model.eval()
-    dims = {name: (low, high) for name, (low, high) in request["dims"].items()}
-    graph = trace(model, request["inputs"], dims, request["name"])
+    register_declared(request["ops"], Path(request["root"]))
+    result = _SOURCES[request["source"]](request)
+    dims = {name: (low, high) for name, low, high in request["dims"]}
+    graph = result.model
+    if isinstance(graph, Module):
+        graph.eval()
+        graph = trace(graph, result.inputs or _inputs(request) or _inferred(graph), dims, request["name"])
+    if request["outputs"] is not None:
+        graph = rename_outputs(graph, request["outputs"])
     output = Path(request["output"])
     save_graph(graph, output / "graph.npz")
-    (output / "metrics.json").write_text(json.dumps(metrics, allow_nan=False), encoding="utf-8")
+    note_used(graph, output)
+    (output / "metrics.json").write_text(json.dumps(dict(result.metrics), allow_nan=False), encoding="utf-8")
+    (output / "labels.json").write_text(json.dumps(result.labels), encoding="utf-8")
 
 
-def find_function(module: str, attribute: str) -> Callable[..., Any]:
-    """Import `module` and return its `attribute`, which may be dotted. Raises TrainingError."""
+def _inferred(model: Module) -> Mapping[str, InputSpec]:
+    try:
+        return {name: f"{of}[{', '.join(map(str, shape))}]" for name, (of, shape) in infer_inputs(model).items()}
+    except InputError as error:
+        raise TrainingError(f"{error} -- declare it: inputs = {{ input = 'float32[batch, 4]' }}") from error
+
+
+def _trained(request: Mapping[str, Any]) -> Result:
+    module, _, attribute = request["train"].partition(":")
+    function = find_function(module, attribute, request["installed"])
+    check_parameters(function, attribute, request["params"])
+    model, metrics = unpack(function(**request["params"]))
+    return Result(model if isinstance(model, Module) else _read_model(request, model, {}), metrics)
+
+
+def _loaded(request: Mapping[str, Any]) -> Result:
+    more = {}
+    if request["architecture"] is not None:
+        module, _, attribute = request["architecture"].partition(":")
+        more["architecture"] = find_function(module, attribute, request["installed"])
+    return Result(_read_model(request, Path(request["root"]) / request["load"], more))
+
+
+def _read_model(request: Mapping[str, Any], source: Any, more: Mapping[str, Any]) -> Graph:
+    # THE call of the frontends. Imported here: a project that trains needs none of them.
+    from neurenix import frontends
+
+    dims = {name: (low, high) for name, low, high in request["dims"]}
+    return frontends.load(source, inputs=_inputs(request), dims=dims, name=request["name"], **more)
+
+
+def _declared(request: Mapping[str, Any]) -> Result:
+    given = request["declaration"]
+    pairs = {key: given[key] and tuple(given[key]) for key in ("loss", "optimizer")}
+    layers = tuple((name, options) for name, options in given["layers"])
+    made = make(Declaration(**{**given, **pairs, "layers": layers}), Path(request["root"]))
+    return Result(made.model, made.metrics, made.inputs, made.labels)
+
+
+_SOURCES: Mapping[str, Callable[[Mapping[str, Any]], Result]] = {
+    "train": _trained,
+    "load": _loaded,
+    "data": _declared,
+}
+
+
+def _inputs(request: Mapping[str, Any]) -> dict[str, str] | None:
+    return None if request["inputs"] is None else dict(request["inputs"])
+
+
+def find_function(module: str, attribute: str, installed: Collection[str] = ()) -> Callable[..., Any]:
+    """Import `module` and return its `attribute`, which may be dotted. Raises TrainingError.
+
+    `installed` are the requirements in train-dependencies, for the hint when a package is missing.
+    """
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        hint = f" -- add {missing!r} to train-dependencies" if missing != module.partition(".")[0] else ""
+        hint = "" if missing == module.partition(".")[0] else _package_hint(missing, installed)
         raise TrainingError(f"cannot import {module!r} (searched src and the project's root; {error}){hint}") from error
     except Exception as error:
         raise TrainingError(f"cannot import {module!r}: {_summary(error, Path.cwd())}") from error
@@ -78,6 +153,20 @@ def find_function(module: str, attribute: str) -> Callable[..., Any]:
         raise TrainingError(f"{path!r} is a {type(found).__name__}, not a function")
     function: Callable[..., Any] = found
     return function
+
+
+def _package_hint(missing: str, installed: Collection[str]) -> str:
+    if any(_plain(missing) == _plain(name) for name in installed):
+        # Without build isolation nobody has installed them.
+        return f" -- it is in train-dependencies, but not in this environment: pip install {missing!r}"
+    if installed:
+        # A package may be called otherwise than its module: scikit-learn has sklearn.
+        there = ", ".join(installed)
+        return (
+            f" -- add the package with {missing!r} to train-dependencies, or, if one of those there ({there}) has it "
+            "and the build is not isolated, install that"
+        )
+    return f" -- add {missing!r} to train-dependencies"
 
 
 def check_parameters(function: Callable[..., Any], name: str, params: Mapping[str, Any]) -> None:
@@ -99,10 +188,13 @@ def check_parameters(function: Callable[..., Any], name: str, params: Mapping[st
         raise TrainingError("; ".join(problems))
 
 
-def unpack(result: object) -> tuple[Module, dict[str, float]]:
-    """Return the model and the metrics that a training function gave. Raises TrainingError."""
+def unpack(result: object) -> tuple[Any, dict[str, float]]:
+    """Return the model and the metrics that a training function gave. Raises TrainingError.
+
+    A model is a Module, or what the frontends read: a Graph, a model of PyTorch, or the path of a file.
+    """
     model, metrics = (result.model, result.metrics) if isinstance(result, Trained) else (result, {})
-    if not isinstance(model, Module):
+    if not isinstance(model, (Module, Graph, str, os.PathLike)) and not _is_of_torch(model):
         raise TrainingError(f"train must return a model (or a Trained), got {type(model).__name__}")
     numbers: dict[str, float] = {}
     for name, value in metrics.items():
@@ -116,8 +208,13 @@ def unpack(result: object) -> tuple[Module, dict[str, float]]:
     return model, numbers
 
 
-def _report(request: Mapping[str, Any], code: str, message: str) -> int:
-    error = {"code": code, "message": message, "traceback": traceback.format_exc()}
+def _is_of_torch(model: object) -> bool:
+    # Whoever has made one has imported it.
+    return "torch" in sys.modules and any(kind.__module__.partition(".")[0] == "torch" for kind in type(model).__mro__)
+
+
+def _report(request: Mapping[str, Any], code: str, message: str, key: str) -> int:
+    error = {"code": code, "message": message, "key": key, "traceback": traceback.format_exc()}
     Path(request["error"]).write_text(json.dumps(error), encoding="utf-8")
     return 1
 
@@ -135,6 +232,11 @@ def _summary(error: BaseException, root: Path) -> str:
 def _did_you_mean(wrong: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(wrong, [name for name in known if not name.startswith("_")], n=1)
     return f" -- did you mean {close[0]!r}?" if close else ""
+
+
+def _plain(requirement: str) -> str:
+    """Return the name in a requirement, without its version, as Python would write a module."""
+    return re.sub(r"[-_.]+", "_", re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0].lower())
 
 
 def _end_with_parent() -> None:

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from neurenix.config import ModelConfig
-from neurenix.errors import NeurenixError, TrainingError
+from neurenix.errors import NeurenixError, TrainingError, TrainingTimeoutError
+from neurenix.training_request import training_request
 
 # One thread and one hash seed: the order of floating-point sums decides the last bits of the weights.
 _REPEATABLE = {
@@ -34,41 +36,40 @@ class TrainingTraceback(Exception):
 
 
 def run_training(
-    name: str, model: ModelConfig, root: Path, output: Path, log: Path, say: Callable[[str], None]
+    name: str,
+    model: ModelConfig,
+    root: Path,
+    output: Path,
+    log: Path,
+    say: Callable[[str], None],
+    installed: Sequence[str] = (),
+    ops: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """Train a model in a process of its own, into `output`: `graph.npz` and `metrics.json`.
+    """Make a model in a process of its own, into `output`: `graph.npz`, `metrics.json`, `labels.json` and `ops.json`.
 
-    Every line that it prints goes to `say` at once and to the file `log`. Raises TrainingError.
+    Every line that it prints goes to `say` at once and to the file `log`. `installed` are the requirements that
+    the build was told to install for it, `ops` the custom ops that the project declares. Raises TrainingError.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="neurenix-") as scratch, log.open("w", encoding="utf-8") as lines:
         request = Path(scratch) / "request.json"
         error = Path(scratch) / "error.json"
-        request.write_text(json.dumps(_request(name, model, root, output, error)), encoding="utf-8")
+        places = {"name": name, "root": str(root), "output": str(output), "error": str(error)}
+        wanted = {**training_request(model), **places, "installed": list(installed), "ops": dict(ops)}
+        request.write_text(json.dumps(wanted), encoding="utf-8")
         command = [sys.executable, "-m", "neurenix.training_process", str(request)]
         status = _run(command, root, model.timeout, lines, say)
         where = f"tool.neurenix.models.{name}"
         if status is None:
-            raise TrainingError(f"{where}.train: exceeded {model.timeout:g} s -- raise 'timeout'; log: {log}")
+            raise TrainingTimeoutError(
+                f"{where}.{model.source}: exceeded {model.timeout:g} s -- raise 'timeout'; log: {log}"
+            )
         if error.is_file():
             failure = json.loads(error.read_text(encoding="utf-8"))
             lines.write(failure["traceback"])
-            raise _as_error(failure, f"{where}.train", log) from TrainingTraceback("\n" + failure["traceback"])
+            raise _as_error(failure, where, log) from TrainingTraceback("\n" + failure["traceback"])
         if status != 0:
-            raise TrainingError(f"{where}.train: the process ended with {_status(status)}; log: {log}")
-
-
-def _request(name: str, model: ModelConfig, root: Path, output: Path, error: Path) -> Mapping[str, Any]:
-    return {
-        "name": name,
-        "train": model.train,
-        "params": model.params,
-        "inputs": model.inputs,
-        "dims": {dim: [limits.min, limits.max] for dim, limits in model.dims.items()},
-        "root": str(root),
-        "output": str(output),
-        "error": str(error),
-    }
+            raise TrainingError(f"{where}.{model.source}: the process ended with {_status(status)}; log: {log}")
 
 
 def _run(command: list[str], root: Path, timeout: float, log: TextIO, say: Callable[[str], None]) -> int | None:
@@ -142,7 +143,9 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _as_error(failure: Mapping[str, str], where: str, log: Path) -> NeurenixError:
-    message = f"{where}: {failure['message']}; log: {log}"
+    # A declared model names the key itself, such as `layers[1].linear`.
+    path = f"{where}.{failure['key']}:" if failure["key"] else f"{where}."
+    message = f"{path}{' ' if failure['key'] else ''}{failure['message']}; log: {log}"
     for kind in NeurenixError.__subclasses__():
         # A class with a constructor of its own cannot be made from a message alone.
         if kind.code == failure["code"] and "__init__" not in vars(kind):

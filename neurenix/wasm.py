@@ -14,6 +14,7 @@ from neurenix.autograd import no_grad
 from neurenix.device import Device, DeviceType, as_device
 from neurenix.errors import InputError
 from neurenix.export import as_options, export
+from neurenix.frontends.signature import DimSpec
 from neurenix.graph.graph import Graph
 from neurenix.nn.module import Module
 from neurenix.tensor import Tensor
@@ -23,7 +24,7 @@ _shaders: dict[str, str] = {}
 
 
 def export_to_wasm(
-    model: Module | Graph,
+    model: Module | Graph | str | os.PathLike[str] | object,
     output_dir: str | os.PathLike[str],
     model_name: str = "model",
     *,
@@ -32,22 +33,27 @@ def export_to_wasm(
     simd: bool = True,
     threads: bool = True,
     inputs: Mapping[str, InputSpec] | None = None,
-    dims: Mapping[str, tuple[int, int]] | None = None,
+    dims: Mapping[str, DimSpec] | None = None,
+    constants: Mapping[str, Any] | None = None,
     labels: Sequence[str] | None = None,
     native: tuple[str, ...] | bool = False,
     verify: bool = True,
     max_error: float = 1e-4,
     demo: bool = False,
+    webgpu: bool | None = None,
 ) -> str:
     """Compile a model and write its bundle into a folder; return the folder.
 
-    `inputs` maps each input's name to a `"float32[batch, 4]"` string, a shape or an example array; it may be
-    left out where the first layer fixes the shape. `dims` gives the range of each symbol, (1, 64) by
-    default. `labels` names the entries of the first output's last axis. `optimize` folds and fuses; `simd`
+    `model` is a Module, a Graph, the path of a model file (`.onnx`, `.pt2`) or a model of PyTorch: all that
+    `neurenix.frontends.load` reads. `inputs` maps each input's name to a `"float32[batch, 4]"` string, a shape or an
+    example array; it may be left out where a file or the first layer fixes the shape. `dims` gives the range of each
+    symbol, (1, 64) by default, or one number to fix it; `constants` gives inputs of an ONNX model values that are then
+    part of it. `labels` names the entries of the first output's last axis. `optimize` folds and fuses; `simd`
     adds variants for SIMD and relaxed SIMD to the scalar one; `threads` asks for threads, which this version
     answers with one and says so. `native` adds libraries: True for this machine, or names such as
-    "x86_64-linux". With `demo` the folder gets a page to try the model on. Raises UnsupportedError for
-    `quantize`, InputError when the inputs cannot be inferred, VerificationError when a compiled form drifts
+    "x86_64-linux". With `demo` the folder gets a page to try the model on. `webgpu` adds shaders: always, never or,
+    left out, where every op of the model has one. Raises UnsupportedError for `quantize` and for a `webgpu` that cannot
+    be met, InputError when the inputs cannot be inferred, VerificationError when a compiled form drifts
     by more than `max_error`, OutputError when the folder cannot be written; the old files stay then.
 
     >>> from neurenix.nn import Linear, ReLU, Sequential
@@ -56,8 +62,9 @@ def export_to_wasm(
     """
     targets = ("host",) if native is True else tuple(native or ())
     options = as_options(
-        inputs=inputs, dims=dims, labels=labels, optimize=optimize, quantize=quantize, simd=simd, threads=threads,
-        native=targets, verify=verify, max_error=max_error, demo=demo,
+        inputs=inputs, dims=dims, constants=constants, labels=labels, optimize=optimize, quantize=quantize, simd=simd,
+        threads=threads, native=targets, verify=verify, max_error=max_error, demo=demo,
+        webgpu=webgpu,
     )  # fmt: skip
     export(model, Path(output_dir), model_name, options)
     return os.fspath(output_dir)

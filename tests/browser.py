@@ -24,6 +24,7 @@ FLAGS = (
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
+    "--use-fake-device-for-media-stream",  # a camera and a microphone of test patterns, which pages may be granted
     f"--host-resolver-rules=MAP {PLAIN_HOST} 127.0.0.1",
 )
 

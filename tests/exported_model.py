@@ -53,6 +53,6 @@ def forged_number(data: Any) -> Any:
     """The number that belongs to a description, or its own where it cannot be read at all."""
     try:
         with description.malformed("it"):
-            return plan_number(description._read(data))
+            return plan_number(description._read(data), data.get("webgpu"))
     except NeurenixError:
         return data.get("abi") if isinstance(data, dict) else None

@@ -26,7 +26,7 @@ class Checker:
     def check(self) -> None:
         m = self.manifest
         self.keys(m, "format generator name abi device inputs outputs dims layers memory threads tensors weights plan "
-                     "variants native files golden", optional="labels")  # fmt: skip
+                     "variants native files golden", optional="labels customOps webgpu")  # fmt: skip
         assert m["format"] == 1
         assert re.fullmatch(r"neurenix \d+\.\d+\.\d+", m["generator"])
         assert 0 <= m["abi"] < 2**32
@@ -45,6 +45,8 @@ class Checker:
         self.check_files()
         for case in m["golden"]:
             self.check_golden(case)
+        if "webgpu" in m:
+            self.check_shaders(m["webgpu"])
 
     def keys(self, table: Any, required: str, optional: str = "") -> None:
         assert set(required.split()) <= set(table) <= {*required.split(), *optional.split()}, table
@@ -95,8 +97,13 @@ class Checker:
             assert buffer["offset"] % 64 == 0
             assert self.bytes(buffer) <= buffer["size"] <= m["memory"]["arena"] - buffer["offset"]
         for port in (*m["inputs"], *m["outputs"]):
-            self.keys(port, "name dtype shape offset")
-            assert port == {key: buffers[port["name"]][key] for key in port}
+            self.keys(port, "name dtype shape offset", optional="lengths" if port in m["outputs"] else "")
+            assert all(buffers[port["name"]][key] == port[key] for key in ("name", "dtype", "shape", "offset"))
+            for length in port.get("lengths", []):
+                self.keys(length, "axis name offset")
+                held = buffers[length["name"]]
+                assert (held["dtype"], held["shape"], held["offset"]) == ("int64", [], length["offset"])
+                assert 0 <= length["axis"] < len(port["shape"])
         known = {*buffers, *(t["name"] for t in m["tensors"])}
         for step in plan["steps"]:
             self.keys(step, "kernel op attrs inputs output shapes shape sizes scope", "operands epilogue scratch")
@@ -121,6 +128,40 @@ class Checker:
         else:
             assert isinstance(expression, (int, float))
 
+    def check_shaders(self, table: Any) -> None:
+        self.keys(table, "file limits buffers regions paramsSize shaders dispatches flops auto", optional="special")
+        text = (self.folder / table["file"]).read_bytes()
+        assert table["auto"] == (table["flops"] >= 100_000_000)
+        for region in table["regions"].values():
+            self.keys(region, "buffer offset size type")
+            assert region["offset"] % 256 == 0
+            assert region["offset"] + region["size"] <= table["buffers"][region["buffer"]]["size"]
+        for port in (*self.manifest["inputs"], *self.manifest["outputs"]):
+            assert self.bytes(port) // DTYPES[port["dtype"]].size * 4 <= table["regions"][port["name"]]["size"]
+        for tensor in self.manifest["tensors"]:
+            assert tensor["size"] // DTYPES[tensor["dtype"]].size * 4 <= table["regions"][tensor["name"]]["size"]
+        end = 0
+        for shader in table["shaders"]:
+            self.keys(shader, "name from to bindings params")
+            assert end == shader["from"]
+            end = shader["to"]
+            source = text[shader["from"] : end].decode()
+            for i, access in enumerate(shader["bindings"]):
+                declared = "read_write" if access == "write" else "read"
+                assert f"@binding({i}) var<storage, {declared}>" in source
+            assert source.count("@binding(") == len(shader["bindings"]) + bool(shader["params"])
+            assert "fn main(" in source
+        assert len(text) == end
+        for dispatch in table["dispatches"]:
+            self.keys(dispatch, "shader bindings params at groups op scope")
+            shader = table["shaders"][dispatch["shader"]]
+            assert len(shader["bindings"]) == len(dispatch["bindings"])
+            assert shader["params"] == len(dispatch["params"])
+            assert {*dispatch["bindings"]} <= {*table["regions"]}
+            assert dispatch["at"] % 256 == 0
+            assert dispatch["at"] + 4 * shader["params"] <= table["paramsSize"]
+            assert self.size(dispatch["groups"]) >= 0
+
     def check_files(self) -> None:
         m = self.manifest
         for name, file in m["files"].items():
@@ -137,7 +178,9 @@ class Checker:
 
     def check_golden(self, case: Any) -> None:
         m = self.manifest
-        self.keys(case, "dims inputs outputs tolerance")
+        bounded = {port["name"] for port in m["outputs"] if "lengths" in port}
+        self.keys(case, "dims inputs outputs tolerance" + " lengths" * bool(bounded))
+        assert bounded == set(case.get("lengths", {}))
         assert set(self.dims) == set(case["dims"])
         for dim, value in case["dims"].items():
             assert self.dims[dim]["min"] <= value <= self.dims[dim]["max"]
@@ -145,7 +188,9 @@ class Checker:
         for source in case["inputs"].values():
             self.keys(source, "seed low high")
         for port in m["outputs"]:
-            shape = [case["dims"].get(s, s) for s in port["shape"]]
+            shape = [s if isinstance(s, list) else case["dims"].get(s, s) for s in port["shape"]]
+            for length, size in zip(port.get("lengths", []), case.get("lengths", {}).get(port["name"], [])):
+                shape[length["axis"]] = size
             expected = int(np.prod(shape)) * DTYPES[port["dtype"]].size
             assert expected == len(base64.b64decode(case["outputs"][port["name"]], validate=True))
         assert 0 < case["tolerance"] < 1

@@ -31,13 +31,20 @@ NATIVE = tuple(v.name for v in TARGETS[host_target() or "x86_64-linux"].variants
 WASM = tuple(WASM_VARIANTS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """One call of a row."""
 
     row: Op
     arrays: tuple[Array, ...]
     attrs: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.arrays)
+        return f"{self.row.name}({inputs}; {dict(self.attrs)})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # what hypothesis prints
 
 
 def rows(*families: Family) -> list[Op]:
@@ -89,24 +96,35 @@ def random_case(row: Op, seed: int, precision: str = "float32") -> Case:
     `samples` gives attributes and, for each input, a shape to fill from the row's domain or the array itself.
     """
     rng = np.random.default_rng([seed, *row.name.encode()])
+    given, attrs = sampled(row, rng, any_axis=bool(seed % 2))
+    return filled(row, rng, given, attrs, precision)
+
+
+def sampled(row: Op, rng: np.random.Generator, any_axis: bool) -> tuple[list[Any], dict[str, Any]]:
+    """Return shapes or arrays, and attributes; `any_axis` sets an axis that `samples` leave out."""
     attrs: dict[str, Any] = {}
     if row.samples is not None:
-        shapes, attrs = row.samples(rng)
+        given, attrs = row.samples(rng)
     else:
         assert row.family is Family.ELEMENTWISE, f"'{row.name}' is structured and has no samples"
         arity = row.arity if row.arity >= 0 else int(rng.integers(1, 4))
-        shapes = broadcasting_shapes(rng, arity)
+        given = broadcasting_shapes(rng, arity)
         for name, default in row.attrs.items():
             if name == "expr":
                 attrs[name] = random_expr(rng, arity)
             elif isinstance(default, float):
                 attrs[name] = float(rng.uniform(0.01, 0.9))
-    if "axis" in row.attrs and "axis" not in attrs and seed % 2:
-        attrs["axis"] = int(rng.integers(-len(shapes[0]), len(shapes[0])))
+    if "axis" in row.attrs and "axis" not in attrs and any_axis:
+        attrs["axis"] = int(rng.integers(-len(given[0]), len(given[0])))
+    return list(given), attrs
+
+
+def filled(row: Op, rng: np.random.Generator, given: Sequence[Any], attrs: Mapping[str, Any], precision: str) -> Case:
+    """Return a case whose shapes have been filled from the row's domain."""
     if row.name == "map":
-        return Case(row, tuple(rng.uniform(0.1, 2, s).astype(precision) for s in shapes), row.bind(attrs))
-    dtypes = taken_dtypes(row, rng, len(shapes), precision)
-    arrays = (s if isinstance(s, np.ndarray) else values(row, rng, s, d) for s, d in zip(shapes, dtypes))
+        return Case(row, tuple(rng.uniform(0.1, 2, s).astype(precision) for s in given), row.bind(attrs))
+    dtypes = taken_dtypes(row, rng, len(given), precision)
+    arrays = (s if isinstance(s, np.ndarray) else values(row, rng, s, d) for s, d in zip(given, dtypes))
     arrays = (a.astype(precision) if a.dtype == np.float64 else a for a in arrays)
     return Case(row, tuple(arrays), row.bind(attrs))
 
@@ -138,6 +156,24 @@ def graph_of(cases: Sequence[Case]) -> tuple[Graph, dict[str, Array]]:
     return builder.finish(outputs), feeds
 
 
+def engines(graph: Graph, forms: Sequence[str], optimize: bool = True) -> Iterator[tuple[str, Any]]:
+    """Compile a graph and yield, for each form that runs on this machine, its engine."""
+    plan, weights = schedule(passes.run(graph, optimize))
+    source = print_c(plan, ABI)
+    with tempfile.TemporaryDirectory(prefix="neurenix-test-") as folder:
+        for form in forms:
+            if form in WASM_VARIANTS:
+                module = compile_c(source, WASM_VARIANTS[form], "model.wasm")
+                yield form, WasmEngine(plan, weights, module, ABI, BASE, memory_pages(plan))
+                continue
+            target = TARGETS[host_target() or ""]
+            variant = next(v for v in target.variants if v.name == form)
+            library = Path(folder) / f"{form}{target.suffix}"
+            library.write_bytes(compile_c(source, variant, f"model{target.suffix}"))
+            if variant.level <= cpu_level(library):
+                yield form, NativeEngine(plan, weights, library, ABI)
+
+
 def run_forms(
     graph: Graph,
     feeds: Sequence[tuple[Mapping[str, Array], Mapping[str, int]]],
@@ -145,23 +181,8 @@ def run_forms(
     optimize: bool = True,
 ) -> Iterator[tuple[str, list[dict[str, Array]]]]:
     """Compile a graph and yield, for each form that runs on this machine, its answers to every feed."""
-    plan, weights = schedule(passes.run(graph, optimize))
-    source = print_c(plan, ABI)
-    with tempfile.TemporaryDirectory(prefix="neurenix-test-") as folder:
-        for form in forms:
-            engine: Any
-            if form in WASM_VARIANTS:
-                module = compile_c(source, WASM_VARIANTS[form], "model.wasm")
-                engine = WasmEngine(plan, weights, module, ABI, BASE, memory_pages(plan))
-            else:
-                target = TARGETS[host_target() or ""]
-                variant = next(v for v in target.variants if v.name == form)
-                library = Path(folder) / f"{form}{target.suffix}"
-                library.write_bytes(compile_c(source, variant, f"model{target.suffix}"))
-                if variant.level > cpu_level(library):
-                    continue
-                engine = NativeEngine(plan, weights, library, ABI)
-            yield form, [engine.run(arrays, dims) for arrays, dims in feeds]
+    for form, engine in engines(graph, forms, optimize):
+        yield form, [engine.run(arrays, dims) for arrays, dims in feeds]
 
 
 def reference(graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int] | None = None) -> dict[str, Array]:

@@ -55,6 +55,15 @@ def train(epochs=2):
 """
 
 
+ENTRY_POINTS = """
+[hatch]
+neurenix = hatch_neurenix.hooks
+
+[setuptools.finalize_distribution_options]
+neurenix = hatch_neurenix.setuptools_command:finalize
+"""
+
+
 @dataclass
 class Project:
     root: Path
@@ -102,7 +111,7 @@ def make_shared(folder: Path) -> Path:
     info = folder / "site" / "hatch_neurenix-0.1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hatch-neurenix\nVersion: 0.1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text("[hatch]\nneurenix = hatch_neurenix.hooks\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
     return folder
 
 

@@ -75,6 +75,10 @@ def bar():
     sys.stdout.write("10 %\\r20 %\\r")
     return train()
 
+def image():
+    from neurenix.nn import Conv2d
+    return Conv2d(3, 4, 3)
+
 number = 3
 """
 

@@ -10,6 +10,8 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from neurenix.config import Config, DimConfig, load_config, parse_config
+from neurenix.config.components import Component
+from neurenix.dtypes import DTYPES
 from neurenix.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -63,7 +65,7 @@ def test_a_whole_table_is_read() -> None:
         model.timeout,
     )
     assert ("scikit-learn",) == config.train_dependencies
-    assert (False, True, False) == (config.web.simd, config.web.threads, config.web.webgpu)
+    assert (False, True, None) == (config.web.simd, config.web.threads, config.web.webgpu)
     assert 1_572_864 == config.web.max_bytes
 
 
@@ -131,7 +133,17 @@ def test_the_order_of_inputs_is_kept() -> None:
         ),
         ("quantize = true", ".quantize: true is not one of false, 'float16', 'int8'"),
         ("quantize = 'int8'", ".quantize: 'int8' arrives in a later version -- use false"),
-        ("load = 'x.onnx'", ": set exactly one of 'train' or 'load'"),
+        ("load = 'x.onnx'", ": set exactly one of 'train', 'load' or 'data'"),
+        ("sha256 = '0'", ".sha256: '0' is not a SHA-256, 64 hexadecimal digits"),
+        ("architecture = 'a:b'", ".architecture: goes with 'load', and this model has 'train' -- remove it"),
+        ("layers = ['relu']", ".layers: goes with 'data', and this model has 'train' -- remove it"),
+        ("epochs = 3", ".epochs: goes with 'data', and this model has 'train' -- remove it"),
+        ("outputs = ['A']", ".outputs[0]: 'A' must match [a-z][a-z0-9_]{0,63}"),
+        ("outputs = ['a', 'a']", ".outputs[1]: 'a' is the name of another input or output -- use another name"),
+        ("outputs = ['image']", ".outputs[0]: 'image' is the name of another input or output -- use another name"),
+        ("min-metric = { accuracy = 'high' }", ".min-metric.accuracy: expected number, got string 'high'"),
+        ("min-metric = { accuracy = nan }", ".min-metric.accuracy: nan is not a finite number"),
+        ("max-metric = 3", ".max-metric: expected table, got integer 3"),
     ],
 )
 def test_a_mistake_in_a_model_is_named_with_its_path(added: str, problem: str) -> None:
@@ -141,10 +153,36 @@ def test_a_mistake_in_a_model_is_named_with_its_path(added: str, problem: str) -
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
-        ("inputs = { x = 'float32[2]' }", ": set exactly one of 'train' or 'load'"),
+        ("inputs = { x = 'float32[2]' }", ": set exactly one of 'train', 'load' or 'data'"),
+        ("load = 'a.h5'", ".load: '.h5' is unsupported -- use one of .onnx, .pt2, .safetensors, .pt, .pth"),
+        ("load = 'a'", ".load: 'a' is unsupported -- use one of .onnx, .pt2, .safetensors, .pt, .pth"),
         (
-            "load = 'x.onnx'\ninputs = { x = 'float32[2]' }",
-            ".load: 'x.onnx': reading a model file arrives in a later version -- use 'train'",
+            "load = 'a.pkl'",
+            ".load: 'a.pkl' needs pickle, which can run code -- convert it to .safetensors or .onnx",
+        ),
+        (
+            "load = '../a.onnx'",
+            ".load: '../a.onnx' leaves the project -- write it relative to pyproject.toml, without '..'",
+        ),
+        (
+            "load = 'a.safetensors'",
+            ".load: 'a.safetensors' holds weights only -- set architecture = 'module:function', which makes the model",
+        ),
+        (
+            "load = 'a.onnx'\narchitecture = 'a:b'",
+            ".architecture: 'a.onnx' says itself what is computed -- remove it",
+        ),
+        (
+            "load = 'a.onnx'\nparams = { a = 1 }",
+            ".params: goes with 'train', and this model has 'load' -- remove it",
+        ),
+        (
+            "load = 'a.onnx'\nmin-metric = { accuracy = 0.5 }",
+            ".min-metric: goes with 'train' or 'data', and this model has 'load' -- remove it",
+        ),
+        (
+            "data = 'a.parquet'",
+            ".data: 'a.parquet' is no .csv file -- a model without Python reads a table with a header, in UTF-8",
         ),
         (
             "train = 'a:b'\ninputs = {}",
@@ -163,9 +201,7 @@ def test_a_mistake_in_a_model_is_named_with_its_path(added: str, problem: str) -
         ),
         (
             "train = 'a:b'\ninputs = { x = 'flot32[2]' }",
-            ".inputs.x: 'flot32' is not one of 'float32', 'float64', 'float16', 'int64', "
-            "'int32', 'int8', 'uint8', 'bool' "
-            "-- did you mean 'float32'?",
+            f".inputs.x: 'flot32' is not one of {', '.join(map(repr, DTYPES))} -- did you mean 'float32'?",
         ),
         (
             "train = 'a:b'\ninputs = { x = 'float32[0]' }",
@@ -212,8 +248,8 @@ def test_a_wrong_source_or_shape_is_named_with_its_path(model: str, problem: str
         ("[tool.neurenix.web]\nsimd = 'yes'", ".web.simd: expected boolean, got string 'yes'"),
         ("[tool.neurenix.web]\nsimd = 1", ".web.simd: expected boolean, got integer 1"),
         (
-            "[tool.neurenix.web]\nwebgpu = true",
-            ".web.webgpu: true: this version makes no WebGPU shaders -- leave it false",
+            "[tool.neurenix.web]\nwebgpu = 'yes'",
+            ".web.webgpu: expected boolean, got string 'yes'",
         ),
         (
             "[tool.neurenix.web]\nmax-size = '5'",
@@ -274,7 +310,11 @@ def test_every_key_has_a_description_for_the_reference() -> None:
             seen += 1
             assert field.metadata["description"].endswith("."), f"{table.__name__}.{field.name}"
             kinds: list[Any] = [hints[field.name], *get_args(hints[field.name])]
-            tables.extend(kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind))
+            tables.extend(
+                kind
+                for kind in kinds
+                if isinstance(kind, type) and is_dataclass(kind) and not issubclass(kind, Component)
+            )
     assert seen >= 20
 
 

@@ -42,9 +42,11 @@ def demo(folder: Path, serve: Callable[..., Site], page: Page) -> Page:
 def test_the_page_answers_what_is_typed_as_python_does(demo: Page, folder: Path) -> None:
     assert demo.title() == "cnn"
     values = np.linspace(-1, 1, 100, dtype=np.float32).round(3)
-    demo.fill("#input-image", " ".join(map(str, values.tolist())))
+    demo.get_by_label("Give it as").select_option("values")
+    demo.get_by_label("image", exact=True).fill(" ".join(map(str, values.tolist())))
     demo.keyboard.press("Control+Enter")
     demo.wait_for_selector("html[data-state=done]")
+    demo.wait_for_timeout(100)
     expected = load_model(folder / "cnn.json").forward(values.reshape(1, 1, 10, 10))["output"][0]
     rows = demo.locator("#output-output .bars li")
     assert rows.locator(".label").all_inner_texts() == ["north", "east", "south", "west"]
@@ -57,10 +59,14 @@ def test_the_page_answers_what_is_typed_as_python_does(demo: Page, folder: Path)
 
 
 def test_the_pages_buttons_fill_the_field_and_dims_change_its_size(demo: Page) -> None:
-    demo.click("text=Zeros")
-    assert demo.input_value("#input-image") == ", ".join(["0"] * 100)
+    demo.get_by_label("Give it as").select_option("values")
+    demo.get_by_role("button", name="Zeros: image").click()
+    assert demo.input_value("#input-image-values") == ", ".join(["0"] * 100)
     demo.fill("#dim-n", "2")
-    assert demo.inner_text("#input-image-count") == "100 of 200 values"
+    demo.keyboard.press("Tab")
+    assert demo.inner_text("#input-image-count") == "200 values"
+    demo.get_by_label("image", exact=True).fill("1 2 3")
+    assert demo.inner_text("#input-image-count") == "3 of 200 values"
     demo.click("text=Random")
     assert demo.inner_text("#input-image-count") == "200 values"
     demo.click("#run")
@@ -70,7 +76,8 @@ def test_the_pages_buttons_fill_the_field_and_dims_change_its_size(demo: Page) -
 
 @pytest.mark.parametrize(("typed", "text"), [("1 2 x", "“x” is no number"), ("1 2 3", "[1, 1, 10, 10] takes 100")])
 def test_the_page_shows_an_error_and_recovers(demo: Page, typed: str, text: str) -> None:
-    demo.fill("#input-image", typed)
+    demo.get_by_label("Give it as").select_option("values")
+    demo.get_by_label("image", exact=True).fill(typed)
     demo.click("#run")
     demo.wait_for_selector("html[data-state=error]")
     problem = demo.get_by_role("alert").inner_text()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from typing import Any
 
 import numpy as np
@@ -154,3 +156,15 @@ def test_json_that_is_too_deep_is_refused() -> None:
         deep = ["neg", deep]
     with pytest.raises(GraphError):
         ex.from_json(deep)
+
+
+def test_evaluating_lets_its_arrays_go_without_a_garbage_collection() -> None:
+    x = np.ones(5)
+    left = weakref.ref(x)
+    gc.disable()
+    try:
+        ex.evaluate(ex.operand(0) * 2 + ex.operand(0), [x])
+        del x
+        assert left() is None
+    finally:
+        gc.enable()

@@ -1,4 +1,4 @@
-"""Generated pages: what is committed is what the op table gives today, but for the figures measured on a machine."""
+"""Generated pages: what is committed is what the tables give today, but for the figures measured on a machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 
 from neurenix import expr as ex
 from neurenix import ops
+from neurenix.config.reference import reference_page
+from neurenix.config.schema import schema_json
 from neurenix.opsdoc.cases import random_case
 from neurenix.opsdoc.mathematics import mathematics
 from neurenix.opsdoc.measure import measured_rows
@@ -67,3 +69,13 @@ def test_expressions_read_as_mathematics() -> None:
     assert "0 if a < 0 else a" == mathematics(ex.where(x < 0, 0, x), ["a"])
     assert "(0 if a < 0 else a) * b" == mathematics(ex.where(x < 0, 0, x) * y, ["a", "b"])
     assert "not a = b" == mathematics(ex.negation(ex.equal(x, y)), ["a", "b"])
+
+
+def test_the_reference_of_the_configuration_is_up_to_date() -> None:
+    committed = (DOCS / "config.md").read_text(encoding="utf-8")
+    assert reference_page() == committed, "run python -m neurenix.config"
+
+
+def test_the_schema_of_the_configuration_is_up_to_date() -> None:
+    committed = (DOCS / "neurenix.schema.json").read_text(encoding="utf-8")
+    assert schema_json() == committed, "run python -m neurenix.config"

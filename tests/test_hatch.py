@@ -46,17 +46,19 @@ def test_the_build_shows_its_epochs_sizes_metrics_and_agreement(fresh: Project) 
 def test_a_native_library_gives_the_wheel_its_platform(project: Project) -> None:
     project.write("pyproject.toml", PYPROJECT + '[tool.neurenix.native]\ntargets = ["x86_64-linux"]\n')
     project.build("-t", "wheel")
-    assert ["scratch_app-1.0-py3-none-manylinux_2_17_x86_64.whl"] == project.dist
+    assert ["scratch_app-1.0-py3-none-manylinux_2_17_x86_64.musllinux_1_2_x86_64.whl"] == project.dist
     described = read_in(project.wheel, "scratch_app-1.0.dist-info/WHEEL")
-    assert "Root-Is-Purelib: false\nTag: py3-none-manylinux_2_17_x86_64\n" in described
+    tags = "Tag: py3-none-manylinux_2_17_x86_64\nTag: py3-none-musllinux_1_2_x86_64\n"
+    assert f"Root-Is-Purelib: false\n{tags}" in described
     assert "scratch_app/_neurenix/tiny/tiny.x86_64-linux.so" in names_in(project.wheel)
 
 
 def test_libraries_for_two_platforms_give_the_wheel_both_tags(project: Project) -> None:
-    targets = '[tool.neurenix.native]\ntargets = ["x86_64-linux", "aarch64-linux"]\n'
+    targets = '[tool.neurenix.native]\ntargets = ["x86_64-linux", "x86_64-windows"]\n'
     project.write("pyproject.toml", PYPROJECT + targets)
     project.build("-t", "wheel")
-    assert ["scratch_app-1.0-py3-none-manylinux_2_17_aarch64.manylinux_2_17_x86_64.whl"] == project.dist
+    tags = "manylinux_2_17_x86_64.musllinux_1_2_x86_64.win_amd64"
+    assert [f"scratch_app-1.0-py3-none-{tags}.whl"] == project.dist
 
 
 def test_the_second_build_trains_and_compiles_nothing_and_is_identical(fresh: Project) -> None:

@@ -52,8 +52,9 @@ def test_a_build_asks_for_its_tools_only_while_there_is_work(fresh: Project) -> 
 
     assert ["ziglang>=0.17,<0.18", "wasmtime>=30", "pyyaml"] == asked("wheel")
     assert ["ziglang>=0.17,<0.18", "wasmtime>=30", "pyyaml"] == asked("static-site")
-    assert [] == asked("sdist")
+    assert ["ziglang>=0.17,<0.18", "wasmtime>=30", "pyyaml"] == asked("sdist")
     fresh.build("-t", "wheel")
+    assert [] == asked("sdist")
     assert [] == asked("wheel")
     assert [] == asked("static-site")
     fresh.configure("labels =", "max-error = 0.01\nlabels =")

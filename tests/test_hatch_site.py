@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,26 @@ def test_a_site_without_pages_has_a_plain_index(project: Project) -> None:
     project.configure('pages = "web"', 'models = ["tiny"]')
     project.build("-t", "static-site")
     page = (project.site / "index.html").read_text(encoding="utf-8")
-    assert "./models/tiny/tiny.js" in page
-    assert "[batch, 4]" in page
+    assert 'href="models/tiny/index.html"' in page
+    assert "float32[batch, 4]" in page
     assert "<style" not in page
-    assert "<script" not in page
-    assert (project.site / "neurenix-site.css").is_file()
+    assert "<script>" not in page
+    assert (project.site / "neurenix-site" / "demo.css").is_file()
+
+
+def test_a_site_names_the_project_its_licence_and_its_host(project: Project) -> None:
+    project.write("LICENSE", "Do as you <b>like</b>.")
+    project.configure('version = "1.0"', 'version = "1.0"\nlicense = "MIT"\ndescription = "Tiny & <b>small</b>"')
+    project.configure('pages = "web"', 'headers = "vercel"\noffline = false')
+    project.build("-t", "static-site")
+    files = tree(project.site)
+    assert "Do as you <b>like</b>." in files["LICENSES.txt"].decode()
+    assert {"name": "scratch-app", "version": "1.0", "licence": "MIT"} == json.loads(files["provenance.json"])[
+        "project"
+    ]
+    assert "Tiny &amp; &lt;b&gt;small&lt;/b&gt;" in files["index.html"].decode()
+    assert "Content-Security-Policy" in files["vercel.json"].decode() and "_headers" not in files
+    assert b"offline.js" not in files["index.html"] + files["models/tiny/index.html"]
 
 
 def test_hidden_files_stay_out_of_a_site(project: Project) -> None:
@@ -80,7 +96,7 @@ def test_a_link_inside_the_project_is_copied_and_one_that_leaves_it_refused(proj
     assert before == tree(project.site)
 
 
-@pytest.mark.parametrize("name", ["models/mine.js", "SHA256SUMS"])
+@pytest.mark.parametrize("name", ["models/mine.js", "SHA256SUMS", "neurenix-worker.js"])
 def test_a_page_may_not_take_the_name_of_a_generated_file(project: Project, name: str) -> None:
     project.write(f"web/{name}", "mine")
     assert "the site needs this name for its own files -- rename it" in refuses(project, "-t", "static-site")
@@ -96,6 +112,8 @@ def test_a_page_may_not_take_the_name_of_a_generated_file(project: Project, name
             "static-site.models[0]: 'tny' is not declared in tool.neurenix.models -- did you mean 'tiny'?",
         ),
         ('page = "web"', "static-site.page: unknown key -- did you mean 'pages'?"),
+        ('headers = "nettify"', "static-site.headers: 'nettify' is not one of 'netlify', 'vercel', 'service-worker', "),
+        ("offline = 1", "static-site.offline: expected boolean, got integer 1"),
         ("models = 'tiny'", "static-site.models: expected array, got string 'tiny' -- write ['tiny']"),
     ],
 )

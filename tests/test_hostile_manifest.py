@@ -130,7 +130,7 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "a huge arena": (lambda m: m["memory"].update(arena=1 << 40), "2 GiB"),
     "a huge dim": (lambda m: m["dims"][0].update(max=1 << 30), "smaller than its shape|too large"),
     "an empty range": (lambda m: m["dims"][0].update(min=9, max=1), "range 9 to 1"),
-    "a dim from zero": (lambda m: m["dims"][0].update(min=0), "range 0 to"),
+    "a dim of nothing": (lambda m: m["dims"][0].update(min=0, max=0), "range 0 to 0"),
     "a parameter outside": (lambda m: m["tensors"][-1].update(offset=1 << 20), "outside the weights"),
     "a parameter of another layout": (lambda m: m["tensors"][0].update(layout="rows"), "bytes, its shape"),
     "an unknown layout": (lambda m: m["tensors"][0].update(layout="zip"), "unknown layout"),

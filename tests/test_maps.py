@@ -10,12 +10,16 @@ from op_cases import NATIVE, WASM, Array, Case, graph_of, reference, rows, run_f
 
 from neurenix import expr as ex
 from neurenix import ops
+from neurenix.compiler import passes
+from neurenix.compiler.schedule import schedule
 from neurenix.dtypes import dtype
 from neurenix.errors import GraphError
+from neurenix.graph.builder import GraphBuilder
 from neurenix.ops import Family, Op
+from neurenix.phynexus.reference import run_plan, unpack_tensors
 from neurenix.tensor import Tensor
 
-KINDS = ("int64", "int32", "int8", "uint8", "bool")
+KINDS = ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
 FORMS = [
     pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
     pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
@@ -30,8 +34,14 @@ def _edges(kind: str, rng: np.random.Generator) -> Array:
         return rng.random(24) < 0.5
     info = np.iinfo(kind)
     known = [info.min, info.min + 1, info.max, info.max - 1, 0, 1, 2, 3, 7, 100, *([-1, -2, -7] if info.min else [])]
-    spread = rng.integers(info.min, info.max, 24 - len(known), dtype=np.int64)
-    return np.concatenate([np.array(known, np.int64), spread]).astype(kind)
+    spread = rng.integers(info.min, info.max, 24 - len(known), dtype=kind)
+    return np.concatenate([np.array(known, kind), spread])
+
+
+def _halves(kind: str) -> Array:
+    """Return what every integer dtype holds, halves between, and the places where a float has fewer."""
+    rng = np.random.default_rng(3)
+    return np.concatenate([[0, -0.0, 0.5, 1.5, 2.5, 99.99], rng.uniform(0, 127, 9), np.arange(9) / 8]).astype(kind)
 
 
 def _takes(row: Op, kind: str) -> bool:
@@ -73,8 +83,13 @@ def _own_cases() -> list[Case]:
         cases.append(Case(power, (x[:, None], exponents), power.bind({})))
         for name in ("bitwise_left_shift", "bitwise_right_shift"):
             cases.append(Case(ops.get(name), (x[:, None], shifts), {}))
-        for wanted in (*KINDS, "float32"):
+        for wanted in (*KINDS, "float32", "float64", "float16"):
             cases.append(Case(ops.get("cast"), (x,), {"dtype": wanted}))
+        for wide in ("float16", "float32", "float64"):
+            cases.append(Case(ops.get("cast"), (_halves(wide),), {"dtype": kind}))
+    for wide in ("float16", "float32", "float64"):
+        for wanted in ("float16", "float32", "float64"):
+            cases.append(Case(ops.get("cast"), (_halves(wide),), {"dtype": wanted}))
     for wanted in KINDS:  # within every dtype's range: what lies beyond has no answer that NumPy promises
         x = np.concatenate([[0, -0.0, 0.9, 1.5, 126.9], rng.uniform(0, 127, 9)]).astype(np.float32)
         cases.append(Case(ops.get("cast"), (x,), {"dtype": wanted}))
@@ -100,8 +115,9 @@ def _compare(cases: list[Case], forms: tuple[str, ...]) -> None:
         for at, case in enumerate(cases):
             what = f"{case.row.name} of {case.arrays[-1].dtype}, {dict(case.attrs)}, on {form}"
             wanted, answer = expected[f"y{at}"], answers[f"y{at}"]
-            if answer.dtype == np.float32:  # the reference computes in float64
-                wanted = wanted.astype(np.float32)
+            if answer.dtype.kind == "f":  # the reference computes in float64
+                with np.errstate(over="ignore"):
+                    wanted = wanted.astype(answer.dtype)
             assert wanted.dtype == answer.dtype, what
             np.testing.assert_array_equal(wanted, answer, what)
     assert ran
@@ -159,3 +175,19 @@ def test_int64_arithmetic_is_exact_where_a_double_is_not() -> None:
     assert [2**53 + 1, 2**62 + 1, 2**53 + 1] == abs(big).tolist()
     assert [2**53 + 1, 2**62 + 1, 0] == big.relu().tolist()
     assert [2**53 + 1, 2**53 + 1, -(2**53) - 1] == big.minimum(2**53 + 1).tolist()
+
+
+def test_conditions_joined_by_operators_run_as_a_plan() -> None:
+    """`&` of two comparisons, fused: bits of numbers beside a float would be no integers."""
+    builder = GraphBuilder("m", {})
+    with builder.recording():
+        x = Tensor(builder.input("x", dtype("float32"), (5,)))
+        joined = [(x > 0) & (x < 1), (x < 0) | (x > 1), (x > 0) ^ (x > 1)]
+        graph = builder.finish({f"y{i}": t.traced for i, t in enumerate(joined) if t.traced})
+    plan, weights = schedule(passes.run(graph, True))
+    array = np.array([-1, 0, 0.5, 1, 2], np.float32)
+    y = run_plan(plan, unpack_tensors(plan, weights), {"x": array}, {})
+    inside = [False, False, True, False, False]
+    assert [inside, [True, False, False, False, True], [False, False, True, True, False]] == [
+        v.tolist() for v in y.values()
+    ]

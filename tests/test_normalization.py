@@ -9,6 +9,7 @@ import pytest
 import scipy.special
 from layer_cases import FORMS, compiled_layers_equal_the_oracle
 
+from neurenix import autograd
 from neurenix.errors import GraphError, InputError
 from neurenix.nn import (
     BatchNorm1d,
@@ -160,3 +161,47 @@ def test_compiled_norms_take_any_size(forms: tuple[str, ...]) -> None:
         LayerNorm(20, elementwise_affine=False), Softmax(1),
     ]  # fmt: skip
     compiled_layers_equal_the_oracle([*map(_stirred, rows)], "float32[batch, 3, 20]", [(4, 3, 20)], forms)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (4, 3, 5, 6)])
+def test_batch_norms_gradient_is_that_of_its_formula_twice(shape: tuple[int, ...]) -> None:
+    """The row takes the moments' share of the gradient upon itself: beside the formula in plain operations."""
+    axes, kept = (0, *range(2, len(shape))), (1, 3, *(1,) * (len(shape) - 2))
+    start, weighed = RNG.standard_normal((3, *shape)), RNG.standard_normal(shape)
+    given = [start[0] + 3, RNG.uniform(0.5, 2, 3), RNG.standard_normal(3)]
+
+    def formula(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        centred = x - x.mean(axes, keepdim=True)
+        variance = (centred * centred).mean(axes, keepdim=True)
+        return centred / (variance + 1e-3).sqrt() * w.reshape(kept) + b.reshape(kept)
+
+    def fused(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return x.batch_norm(weight=w, bias=b, training=True, eps=1e-3)
+
+    found = []
+    for norm in (formula, fused):
+        leaves = [Tensor(v, requires_grad=True) for v in given]
+        loss = (norm(*leaves).tanh() * Tensor(weighed)).sum()
+        first = [g for g in autograd.grad(loss, leaves, create_graph=True) if g is not None]
+        again = (first[0] * Tensor(start[1])).sum() + (first[1] * first[1]).sum() + first[2].sum()
+        second = [g for g in autograd.grad(again, leaves) if g is not None]
+        assert 6 == len(first) + len(second)
+        found.append([g.numpy() for g in (*first, *second)])
+    for expected, answer in zip(*found):
+        np.testing.assert_allclose(expected, answer, rtol=1e-9, atol=1e-9)
+
+
+def test_batch_norm_by_anything_but_its_own_moments_has_the_formulas_gradient() -> None:
+    x, mean = RNG.standard_normal((4, 3, 5)), RNG.standard_normal((1, 3, 1))
+    variance, weight, bias = (RNG.uniform(0.5, 2, (1, 3, 1)) for _ in range(3))
+    leaves = [Tensor(v, requires_grad=True) for v in (x, mean, variance, weight, bias)]
+    leaves[0].apply("batch_norm", *leaves[1:], eps=0.0).sum().backward()
+    root = np.sqrt(variance)
+    expected = (
+        np.broadcast_to(weight / root, x.shape), -20 * weight / root,
+        (-0.5 * (x - mean) * weight / root**3).sum((0, 2), keepdims=True),
+        ((x - mean) / root).sum((0, 2), keepdims=True), np.full((1, 3, 1), 20.0),
+    )  # fmt: skip
+    for wanted, leaf in zip(expected, leaves):
+        assert leaf.grad is not None
+        np.testing.assert_allclose(wanted, leaf.grad.numpy(), rtol=1e-10, atol=1e-12)

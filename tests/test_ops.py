@@ -9,7 +9,10 @@ import pytest
 import scipy.ndimage
 import scipy.signal
 import scipy.special
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from op_cases import Case, assert_close, random_case, rows
+from op_strategies import cases
 
 from neurenix import autograd, ops
 from neurenix.dtypes import dtype
@@ -31,9 +34,10 @@ def test_every_row_can_be_sampled_and_explains_itself(row: Op) -> None:
 
 
 @ROWS
-@pytest.mark.parametrize("seed", range(8))
-def test_eager_answers_equal_the_oracle(row: Op, seed: int) -> None:
-    case = random_case(row, seed)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_eager_answers_equal_the_oracle(row: Op, data: st.DataObject) -> None:
+    case = data.draw(cases(row))
     answer = row.evaluate(case.arrays, case.attrs)
     assert row.infer([a.shape for a in case.arrays], case.attrs) == answer.shape
     assert row.infer_dtype([dtype(a.dtype) for a in case.arrays], case.attrs).numpy == answer.dtype
@@ -53,29 +57,33 @@ def test_elementwise_rows_keep_empty_tensors(row: Op, shape: tuple[int, ...]) ->
     assert shape == row.evaluate(arrays, attrs).shape
 
 
-def test_the_sum_of_nothing_is_zero_and_nothing_has_no_maximum() -> None:
+def test_the_sum_of_nothing_is_zero_and_nothing_is_largest_nowhere() -> None:
     empty = Tensor(np.zeros((0, 3), np.float32))
     assert [0.0, 0.0, 0.0] == empty.sum(0).tolist()
-    with pytest.raises(GraphError, match=r"op 'max'.*\[0, 3\]"):
-        empty.amax(0)
+    with pytest.raises(GraphError, match=r"op 'argmax'.*\[0, 3\]"):
+        empty.argmax(0)
 
 
 @ROWS
-@pytest.mark.parametrize("seed", range(4))
-def test_gradients_equal_central_differences(row: Op, seed: int) -> None:
-    case = random_case(row, seed, "float64")
+@settings(max_examples=12)
+@given(data=st.data())
+def test_gradients_equal_central_differences(row: Op, data: st.DataObject) -> None:
+    case = data.draw(cases(row, "float64"))
     if row.domain == (-80, 80):  # there the function is flat, or too steep for a difference
         case = Case(row, tuple(a / 20 for a in case.arrays), case.attrs)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     inputs = [Tensor(a, requires_grad=a.dtype.kind == "f") for a in case.arrays]
     y = apply(row.name, *inputs, **case.attrs)
     if not y.requires_grad:  # whole numbers and conditions have no slope
         assert y.dtype.numpy.kind != "f" or not any(x.requires_grad for x in inputs)
         return
+    if "float32" in (y.dtype.name, *(x.dtype.name for x in inputs)):  # a cast: it rounds the steps away
+        return
     weight = rng.standard_normal(y.numpy().shape)
     y.backward(weight)
     for i, x in enumerate(inputs):
-        if not x.requires_grad:
+        assert x.grad is None or (x.shape, x.dtype) == (x.grad.shape, x.grad.dtype)
+        if not x.requires_grad or x.size == 0:
             continue
         ways = rng.standard_normal(x.numpy().shape)
         expected = _slope(case, i, ways, weight)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from scratch_training import REPOSITORY, Project, make_project
 
-from neurenix import pipeline
+from neurenix import stages
 from neurenix.errors import ConfigError, ToolchainError, VerificationError
 from neurenix.export import ExportReport
 from neurenix.graph.store import load_graph
@@ -102,7 +102,9 @@ def change_train_dependencies(project: Project) -> None:
 def test_whatever_training_depends_on_retrains(project: Project, change: Callable[[Project], None]) -> None:
     project.build()
     change(project)
-    assert Work(train=True, compile=True) == project.missing()
+    missing = project.missing()
+    assert (True, True) == (missing.train, missing.compile)
+    assert missing.packages == tuple(project.table.get("train-dependencies", ()))
     assert project.build().trained_now
 
 
@@ -171,14 +173,14 @@ def test_an_environment_without_zig_finds_what_another_has_made(
     def absent() -> str:
         raise ToolchainError("no zig")
 
-    monkeypatch.setattr(pipeline, "zig_version", absent)
+    monkeypatch.setattr(stages, "zig_version", absent)
     assert Work(train=False, compile=False) == project.missing()
     assert not project.build().compiled_now
 
 
 def test_each_zig_has_its_own_bundles(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     first = project.build().directory
-    monkeypatch.setattr(pipeline, "zig_version", lambda: "0.17.99")
+    monkeypatch.setattr(stages, "zig_version", lambda: "0.17.99")
     second = project.build()
     assert second.compiled_now
     assert not project.build().compiled_now

@@ -110,6 +110,8 @@ def _everything(x: Tensor) -> dict[str, Tensor]:
         "sorted": x.sort(1, descending=True).values, "running": x.cumsum(1), "lse": x.logsumexp(1),
         "count": (x.relu()).count_nonzero(1), "some": x.any(1), "every": x.all((0, 1, 2)), "top": top.values,
         "norm": x.norm(dim=(0, 2)), "low": x.min(1, keepdim=True).values,
+        "median": x.median(1).values, "median_at": x.median(1).indices, "median_all": x.median(),
+        "lowest": x.kthvalue(1, 1).values, "quartiles": x.quantile((0.25, 0.75), 2),
     }  # fmt: skip
 
 
@@ -176,6 +178,8 @@ TWICE: dict[str, Callable[[Tensor], Tensor]] = {
     "sum_square": lambda x: x.apply("sum_square", axes=(1,)),
     "logsumexp": lambda x: x.logsumexp(1),
     "topk": lambda x: (x * x).topk(2).values,
+    "median": lambda x: (x * x).median(1).values,
+    "quantile": lambda x: (x * x).quantile(0.4, 1),
 }
 
 
@@ -223,6 +227,12 @@ def test_no_gradient_is_nan_where_a_deviation_or_a_norm_is_zero() -> None:
     [
         (lambda x: x.topk(4), r"topk cannot take 4 elements along axis -1 of 3"),
         (lambda x: x.topk(-1, 0), r"topk cannot take -1"),
+        (lambda x: x.kthvalue(0), r"kthvalue cannot take the element 0 of an axis of 3"),
+        (lambda x: x.kthvalue(3, 0), r"kthvalue cannot take the element 3 of an axis of 2"),
+        (lambda x: Tensor(np.ones((2, 0))).median(1), r"nothing is in the middle of none: \[2, 0\]"),
+        (lambda x: x.quantile(1.5), r"a share from 0 to 1, or a list of them, not 1.5"),
+        (lambda x: x.quantile(0.5, 0, interpolation="cubic"), r"no interpolation 'cubic'; there are linear, lower"),
+        (lambda x: Tensor(np.ones((2, 0))).quantile(0.5), r"quantile along an axis of '0'"),
         (lambda x: x.norm("nuc"), r"no norm 'nuc'"),
         (lambda x: x.var(correction=0.5), r"op 'mean': correction is 0.5"),
         (lambda x: x.cumsum(2), r"op 'cumsum': axis 2"),

@@ -18,6 +18,7 @@ ONNX: dict[str, tuple[dict[str, Any], Rule, list[float]]] = {
     "linear half pixel": ({"scales": [2.0]}, Rule("linear"), [1, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4]),
     "linear align corners": ({"scales": [2.0]}, Rule("linear", "align_corners"),
                              [1, 1.42857143, 1.85714286, 2.28571429, 2.71428571, 3.14285714, 3.57142857, 4]),
+    "linear down align corners": ({"scales": [0.6]}, Rule("linear", "align_corners"), [1, 3.14285714]),
     "linear asymmetric": ({"scales": [2.0]}, Rule("linear", "asymmetric"), [1, 1.5, 2, 2.5, 3, 3.5, 4, 4]),
     "linear down": ({"scales": [0.6]}, Rule("linear"), [1.33333333, 3]),
     "linear pytorch": ({"sizes": [1]}, Rule("linear", "pytorch_half_pixel"), [1]),
@@ -40,7 +41,7 @@ def _resized_by_the_standard(x: Array, scale: float, count: int, rule: Rule) -> 
             "half_pixel": (i + 0.5) / scale - 0.5,
             "half_pixel_symmetric": n / 2 * (1 - count / whole) + (i + 0.5) / scale - 0.5,
             "pytorch_half_pixel": (i + 0.5) / scale - 0.5 if count > 1 else 0.0,
-            "align_corners": i * (n - 1) / (count - 1) if count > 1 else 0.0,
+            "align_corners": i * (n - 1) / (whole - 1) if count > 1 else 0.0,
             "asymmetric": i / scale,
         }[rule.coordinates]
         low = int(np.floor(at))

@@ -1,18 +1,13 @@
-"""Claims about the local web server and the command that starts it."""
+"""Claims about the local web server."""
 
 from __future__ import annotations
 
 import http.client
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from neurenix.server import CONTENT_SECURITY_POLICY, RunningServer, serve
-
-REPOSITORY = Path(__file__).parent.parent
 
 
 def get(server: RunningServer, path: str, host: str | None = None) -> tuple[int, dict[str, str], bytes]:
@@ -119,29 +114,3 @@ def test_a_log_line_is_written_for_each_request(folder: Path) -> None:
     with serve(folder, log=lines.append) as server:
         get(server, "/models/a.js")
     assert ['"GET /models/a.js HTTP/1.1" 200 -'] == lines
-
-
-def test_the_command_serves_until_it_is_interrupted(folder: Path) -> None:
-    command = [sys.executable, "-m", "neurenix", "serve", str(folder), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY, text=True) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().split()[0]
-        port = int(url.rstrip("/").rpartition(":")[2])
-        assert 200 == get(RunningServer(url, port), "/")[0]
-        process.send_signal(signal.SIGINT)
-        assert 0 == process.wait(10)
-
-
-def test_the_command_names_a_missing_folder() -> None:
-    command = [sys.executable, "-m", "neurenix", "serve", "no-such-folder"]
-    result = subprocess.run(command, capture_output=True, cwd=REPOSITORY, text=True, check=False)
-    assert 2 == result.returncode
-    assert "'no-such-folder' does not exist" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_without_click_the_command_names_the_extra() -> None:
-    code = "import sys; sys.modules['click'] = None; from neurenix.cli import main; sys.exit(main(['x']))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=REPOSITORY, text=True, check=False)
-    assert 1 == result.returncode
-    assert "neurenix: the command line needs the package 'click': pip install 'hatch-neurenix[cli]'\n" == result.stderr

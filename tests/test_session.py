@@ -158,8 +158,9 @@ def test_a_wrong_call_is_a_typed_error(loaded: LoadedModel, inputs: Any, kind: t
 
 @pytest.mark.parametrize(
     ("device", "text"),
-    [("gpu", "there is no device 'gpu'; known are cpu"), ("webgpu", "'webgpu' is not available"), ("cuda:1", "cuda:1"),
-     (DeviceType.METAL, "'metal' is not available"), ("cpu:x", "cpu:x"), ("", "no device ''"), (5, "no device '5'")],
+    [("gpu", "there is no device 'gpu'; known are cpu"), ("webgpu:99", "'webgpu:99' is not available"),
+     ("cuda:99", "cuda:99"), ("rocm:99", "'rocm:99' is not available"), ("cpu:x", "cpu:x"), ("", "no device ''"),
+     (5, "no device '5'")],
 )  # fmt: skip
 def test_a_device_that_is_not_there_is_a_typed_error(exported: Path, device: Any, text: str) -> None:
     with pytest.raises(DeviceError, match=text):

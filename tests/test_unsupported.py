@@ -62,7 +62,11 @@ def test_outputs_that_cannot_be_named_are_refused(forward: Any, message: str) ->
             "float32[1, 1, 2, 2]",
             r"op 'max_pool2d_gather' \('output'\) has no kernel",
         ),
-        (_Names(lambda x: x * 2), "float64[3]", r"op 'map'.*'x', which is float64; compiled are float32"),
+        (
+            _Names(lambda x: x.apply("avg_pool2d", kernel_size=(1, 1))),
+            "float64[1, 1, 2, 2]",
+            r"op 'avg_pool2d'.*which is float64; its kernel takes float32",
+        ),
         (_Names(lambda x: x.permute(6, 5, 4, 3, 2, 1, 0)), "float32[2, 3, 4, 5, 6, 7, 8]", "7 axes"),
         (_Names(lambda x: x.exp()), "float32[40000, 40000]", "MB of working memory"),
     ],

@@ -3,6 +3,12 @@
 // where it is `transposed`. Include once for each epilogue, as matmul.c.
 // b is not known beforehand: NX_GROUP of its columns at a time are packed into panels in scratch. Threads share the
 // pairs of an entry and a group of columns, and where there are few of them the rows too.
+// Other types than float (NX_TYPE) have no epilogue and no panels: plain loops over what NX_CALC says, so that whole
+// numbers wrap around. Threads share the rows.
+
+#include "nx_types.h"
+
+#if NX_IS_FLOAT(NX_TYPE)
 
 #include "nx_tile.h"
 
@@ -61,3 +67,36 @@ static void NX_NAME(nx_part part, nx_int D0, nx_int D1, nx_int D2, nx_int A0, nx
                y NX_EPILOGUE_ARGS);
   }
 }
+
+#else
+
+#ifndef NX_STRIP
+#define NX_STRIP 16  // columns of y that are added up together
+#endif
+
+static void NX_NAME(nx_part part, nx_int D0, nx_int D1, nx_int D2, nx_int A0, nx_int A1, nx_int A2, nx_int B0,
+                    nx_int B1, nx_int B2, nx_int M, nx_int N, nx_int K, nx_int transposed, const NX_TYPE *a,
+                    const NX_TYPE *b, float *scratch, NX_TYPE *y) {
+  const nx_int row_step = transposed ? 1 : N, col_step = transposed ? K : 1;
+  nx_int begin, end;
+  (void)scratch;
+  nx_share(part, D0 * D1 * D2 * M, 1, &begin, &end);
+  for (nx_int row = begin; row < end; row++) {
+    const nx_int entry = row / M, d0 = entry / (D1 * D2), d1 = entry / D2 % D1, d2 = entry % D2;
+    const NX_TYPE *left = a + ((d0 * A0 + d1 * A1 + d2 * A2) * M + row % M) * K;
+    const NX_TYPE *right = b + (d0 * B0 + d1 * B1 + d2 * B2) * K * N;
+    for (nx_int col = 0; col < N; col += NX_STRIP) {
+      const nx_int count = nx_min_int(NX_STRIP, N - col);
+      NX_CALC(NX_TYPE) sums[NX_STRIP];
+      for (nx_int c = 0; c < count; c++) sums[c] = 0;  // not = {}: that may call memset
+      for (nx_int k = 0; k < K; k++) {
+        const NX_CALC(NX_TYPE) factor = nx_get(NX_TYPE)(left[k]);
+        const NX_TYPE *from = right + k * row_step + col * col_step;
+        for (nx_int c = 0; c < count; c++) sums[c] += factor * nx_get(NX_TYPE)(from[c * col_step]);
+      }
+      for (nx_int c = 0; c < count; c++) y[row * N + col + c] = nx_put(NX_TYPE)(sums[c]);
+    }
+  }
+}
+
+#endif

@@ -1,5 +1,5 @@
-// y (outer, count, inner): y[o, k] = x[o, indices[k]] of x (outer, n, inner), row-major; indices are clamped.
-// Threads share the rows of y. Include once; needs NX_NAME, NX_TYPE, NX_INDEX.
+// y (outer, count, inner): y[o, k] = x[o, indices[k]] of x (outer, n, inner), row-major; indices are clamped,
+// and give 0 where n is 0. Threads share the rows of y. Include once; needs NX_NAME, NX_TYPE, NX_INDEX.
 
 #include "nx_index.h"
 
@@ -13,7 +13,7 @@ static void NX_NAME(nx_part part, nx_int outer, nx_int n, nx_int inner, nx_int c
     for (; row < last; row++) {
       const NX_TYPE *from = in + nx_clamped(indices[row - o * count], n) * inner;
       NX_TYPE *out = y + row * inner;
-      for (nx_int i = 0; i < inner; i++) out[i] = from[i];
+      for (nx_int i = 0; i < inner; i++) out[i] = n ? from[i] : nx_put(NX_TYPE)(0);
     }
   }
 }

@@ -2,7 +2,7 @@
 // As map.c, one element at a time: NX_TYPE is y's element type, and NX_MAP(i) the result for element i of the
 // row that NX_MAP_AT points at. Threads share the rows, or the one row there is.
 
-#include "nx_scalar.h"
+#include "nx_types.h"
 
 static void NX_NAME(nx_part part, nx_int d0, nx_int d1, nx_int d2, nx_int n NX_MAP_PARAMS, NX_TYPE *y) {
   const nx_int rows = d0 * d1 * d2;

@@ -2,7 +2,7 @@
 #ifndef NX_HOST_H
 #define NX_HOST_H
 
-#include <stdint.h>
+#include "nx_half.h"
 
 // As wide as a pointer: 32 bits in wasm32, where 64-bit address arithmetic would cost, 64 natively.
 typedef __INTPTR_TYPE__ nx_int;
@@ -13,6 +13,11 @@ typedef __INTPTR_TYPE__ nx_int;
 #define NX_EXPORT __declspec(dllexport)
 #else
 #define NX_EXPORT __attribute__((visibility("default")))
+#endif
+#if defined(_WIN32)
+// Compilers ask the C library for it wherever a number is a float; a custom op's unit has one too.
+extern int _fltused;
+__declspec(selectany) int _fltused = 0;
 #endif
 #define NX_INLINE static inline __attribute__((always_inline))
 
@@ -36,5 +41,6 @@ NX_INLINE void nx_barrier(nx_part part) { (void)part; }
 
 NX_INLINE nx_int nx_max_int(nx_int a, nx_int b) { return a > b ? a : b; }
 NX_INLINE nx_int nx_min_int(nx_int a, nx_int b) { return a < b ? a : b; }
+NX_INLINE nx_int nx_floordiv_int(nx_int a, nx_int b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
 
 #endif

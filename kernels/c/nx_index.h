@@ -2,7 +2,7 @@
 #ifndef NX_INDEX_H
 #define NX_INDEX_H
 
-#include "nx_host.h"
+#include "nx_types.h"
 
 // The place that an index names among n: -1 is the last one, what lies outside moves to the nearest end.
 NX_INLINE nx_int nx_clamped(long long index, nx_int n) {

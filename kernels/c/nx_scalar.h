@@ -1,11 +1,14 @@
-// The vocabulary of nx_simd.h and nx_math.h for single values: `_1` for a float, `_i` for a 64-bit integer.
+// The vocabulary of nx_simd.h and nx_math.h for single values: `_1` for a float, `_d` for a double (nx_double.h), `_i`
+// for a 64-bit integer and `_u` for one without a sign.
 #ifndef NX_SCALAR_H
 #define NX_SCALAR_H
 
+#include "nx_double_trig.h"
 #include "nx_math.h"
 
 #define nx_select_1(condition, a, b) ((condition) ? (a) : (b))
 #define nx_select_i(condition, a, b) ((condition) ? (a) : (b))
+#define nx_select_u(condition, a, b) ((condition) ? (a) : (b))
 
 // One lane of the vector function: the same answer to the last bit.
 #define NX_LANE(name) NX_INLINE float nx_##name##_1(float x) { return nx_##name(nx_set(x))[0]; }
@@ -26,6 +29,12 @@ NX_INLINE float nx_to_float_1(float x) { return x; }
 // Cut off towards zero. A float that no integer equals gives the lowest, as x86's instruction does everywhere.
 NX_INLINE long long nx_to_integer_1(float x) {
   return x >= -9223372036854775808.0f && x < 9223372036854775808.0f ? (long long)x : (-0x7fffffffffffffffll - 1);
+}
+
+// The same without a sign: a negative float wraps around as a whole number does, what none equals gives 2^63.
+NX_INLINE unsigned long long nx_to_unsigned_1(float x) {
+  if (x >= 0.0f && x < 18446744073709551616.0f) return (unsigned long long)x;
+  return (unsigned long long)nx_to_integer_1(x);
 }
 
 // Whole numbers are in 64 bits whatever their dtype, and wrap around; a division by zero gives 0, as in NumPy.
@@ -58,5 +67,23 @@ NX_INLINE long long nx_pow_i(long long x, long long n) {
 // Shifts by a number that does not fit give what shifting one by one would.
 NX_INLINE long long nx_shl_i(long long x, long long n) { return n < 0 || n > 63 ? 0 : (long long)((uint64_t)x << n); }
 NX_INLINE long long nx_shr_i(long long x, long long n) { return n < 0 || n > 63 ? (x < 0 ? -1 : 0) : x >> n; }
+
+// uint64 fits no signed number.
+NX_INLINE unsigned long long nx_abs_u(unsigned long long x) { return x; }
+NX_INLINE unsigned long long nx_max_u(unsigned long long a, unsigned long long b) { return a > b ? a : b; }
+NX_INLINE unsigned long long nx_min_u(unsigned long long a, unsigned long long b) { return a < b ? a : b; }
+NX_INLINE int nx_isnan_u(unsigned long long x) { return (void)x, 0; }
+NX_INLINE int nx_isinf_u(unsigned long long x) { return (void)x, 0; }
+NX_INLINE unsigned long long nx_fmod_u(unsigned long long a, unsigned long long b) { return b ? a % b : 0; }
+NX_INLINE unsigned long long nx_mod_u(unsigned long long a, unsigned long long b) { return b ? a % b : 0; }
+NX_INLINE unsigned long long nx_floordiv_u(unsigned long long a, unsigned long long b) { return b ? a / b : 0; }
+NX_INLINE unsigned long long nx_pow_u(unsigned long long x, unsigned long long n) {
+  unsigned long long y = 1;
+  for (; n; n >>= 1, x *= x)
+    if (n & 1) y *= x;
+  return y;
+}
+NX_INLINE unsigned long long nx_shl_u(unsigned long long x, unsigned long long n) { return n > 63 ? 0 : x << n; }
+NX_INLINE unsigned long long nx_shr_u(unsigned long long x, unsigned long long n) { return n > 63 ? 0 : x >> n; }
 
 #endif

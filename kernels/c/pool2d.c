@@ -44,9 +44,9 @@ NX_INLINE nx_span nx_even_span(nx_int at, nx_int size, nx_int count) {
 #define NX_POOL_COLS(at) nx_strided_span(at, W, KW, stride_w, pad_w, dilation_w)
 #endif
 
-#define NX_PASTE_(a, b) a##b
-#define NX_PASTE(a, b) NX_PASTE_(a, b)
-#define NX_POOL_WINDOW NX_PASTE(NX_NAME, _window)
+#define NX_POOL_PASTE_(a, b) a##b
+#define NX_POOL_PASTE(a, b) NX_POOL_PASTE_(a, b)
+#define NX_POOL_WINDOW NX_POOL_PASTE(NX_NAME, _window)
 
 // One window over `vectors` vectors of channels; of the last one only `count` lanes, where there is just one.
 NX_INLINE void NX_POOL_WINDOW(const nx_int vectors, nx_int count, const float *image, nx_int W, nx_int C, nx_span rows,
@@ -88,5 +88,5 @@ static void NX_NAME(nx_part part, nx_int N, nx_int H, nx_int W, nx_int C, nx_int
 #undef NX_POOL_ROWS
 #undef NX_POOL_COLS
 #undef NX_POOL_WINDOW
-#undef NX_PASTE
-#undef NX_PASTE_
+#undef NX_POOL_PASTE
+#undef NX_POOL_PASTE_

@@ -4,7 +4,8 @@
 //
 // Floats are combined in blocks of NX_CHUNK, and the blocks in pairs, pairs of pairs and so on. A sum of n is off by
 // at most (NX_CHUNK + 2 log2(n) + 16) * 2^-24 times the sum of the absolute values: for n = 10^6, 88 instead of 10^6.
-// Everything else is combined one after another in 64-bit integers. Include once for each reduction; needs NX_NAME.
+// Everything else is combined one after another in what NX_CALC says. Where n is 0 the result is NX_FINISH(NX_INIT, 0).
+// Include once for each reduction; needs NX_NAME.
 
 #include "nx_reduce.h"
 
@@ -12,8 +13,7 @@
 #define NX_LEVELS 32
 
 #if NX_IS_FLOAT(NX_IN) && NX_IS_FLOAT(NX_TYPE)
-#define NX_LOWEST (-__builtin_inff())
-#define NX_HIGHEST __builtin_inff()
+#define NX_REAL float
 
 // total = all of `count` rows, `step` apart, of so many vectors; the last vector of a row has `lanes` lanes.
 NX_INLINE void NX_PASTE(NX_NAME, _fold)(const float *x, nx_int count, nx_int step, const nx_int vectors, nx_int lanes,
@@ -86,8 +86,7 @@ static void NX_NAME(nx_part part, nx_int outer, nx_int n, nx_int inner, const fl
 }
 
 #else
-#define NX_LOWEST INT64_MIN
-#define NX_HIGHEST INT64_MAX
+#define NX_REAL double
 
 static void NX_NAME(nx_part part, nx_int outer, nx_int n, nx_int inner, const NX_IN *x, NX_TYPE *y) {
   const nx_int strips = (inner + NX_COLUMNS - 1) / NX_COLUMNS;
@@ -97,16 +96,15 @@ static void NX_NAME(nx_part part, nx_int outer, nx_int n, nx_int inner, const NX
     const nx_int from = item % strips * NX_COLUMNS, columns = nx_min_int(inner - from, NX_COLUMNS);
     const NX_IN *in = x + item / strips * n * inner + from;
     NX_TYPE *out = y + item / strips * inner + from;
-    long long values[NX_COLUMNS];
+    NX_CALC(NX_TYPE) values[NX_COLUMNS];
     for (nx_int c = 0; c < columns; c++) values[c] = NX_INIT;
     for (nx_int k = 0; k < n; k++, in += inner)
-      for (nx_int c = 0; c < columns; c++) values[c] = NX_COMBINE(values[c], NX_EACH(in[c]));
-    for (nx_int c = 0; c < columns; c++) out[c] = (NX_TYPE)NX_FINISH(values[c], n);
+      for (nx_int c = 0; c < columns; c++) values[c] = NX_COMBINE(values[c], NX_EACH(nx_get(NX_IN)(in[c])));
+    for (nx_int c = 0; c < columns; c++) out[c] = nx_put(NX_TYPE)(NX_FINISH(values[c], n));
   }
 }
 #endif
 
 #undef NX_CHUNK
 #undef NX_LEVELS
-#undef NX_LOWEST
-#undef NX_HIGHEST
+#undef NX_REAL

@@ -3,6 +3,7 @@
 // (o, i), so that equal indices meet in one thread. Include once; needs NX_NAME, NX_TYPE, NX_INDEX, NX_COMBINE.
 
 #include "nx_index.h"
+#include "nx_reduce.h"
 
 static void NX_NAME(nx_part part, nx_int outer, nx_int n, nx_int inner, nx_int count, const NX_TYPE *y0,
                     const NX_INDEX *indices, const NX_TYPE *x, NX_TYPE *y) {
@@ -17,7 +18,7 @@ static void NX_NAME(nx_part part, nx_int outer, nx_int n, nx_int inner, nx_int c
       if (place < 0) continue;
       const NX_TYPE *in = x + (o * count + k) * inner;
       NX_TYPE *out = y + (o * n + place) * inner;
-      for (nx_int i = from; i < to; i++) out[i] = (NX_TYPE)NX_COMBINE(out[i], in[i]);
+      for (nx_int i = from; i < to; i++) out[i] = NX_COMBINE(out[i], in[i]);
     }
     column = last;
   }

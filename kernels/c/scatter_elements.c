@@ -3,6 +3,7 @@
 // the columns (o, i), so that equal indices meet in one thread. Needs NX_NAME, NX_TYPE, NX_INDEX, NX_COMBINE.
 
 #include "nx_index.h"
+#include "nx_reduce.h"
 
 static void NX_NAME(nx_part part, nx_int outer, nx_int n, nx_int inner, nx_int count, const NX_TYPE *y0,
                     const NX_INDEX *indices, const NX_TYPE *x, NX_TYPE *y) {
@@ -17,7 +18,7 @@ static void NX_NAME(nx_part part, nx_int outer, nx_int n, nx_int inner, nx_int c
         const nx_int at = (o * count + k) * inner + i, place = nx_found(indices[at], n);
         if (place < 0) continue;
         NX_TYPE *out = y + (o * n + place) * inner + i;
-        *out = (NX_TYPE)NX_COMBINE(*out, x[at]);
+        *out = NX_COMBINE(*out, x[at]);
       }
     column = last;
   }

@@ -4,6 +4,7 @@
 // Include once; needs NX_NAME, NX_TYPE, NX_INDEX, NX_COMBINE.
 
 #include "nx_index.h"
+#include "nx_reduce.h"
 
 static void NX_NAME(nx_part part, nx_int batches, nx_int count, nx_int depth, nx_int inner, nx_int n0, nx_int n1,
                     nx_int n2, nx_int n3, nx_int n4, nx_int n5, const NX_TYPE *y0, const NX_INDEX *indices,
@@ -24,7 +25,7 @@ static void NX_NAME(nx_part part, nx_int batches, nx_int count, nx_int depth, nx
       }
       if (!inside) continue;
       for (nx_int i = from; i < to; i++)
-        y[at * inner + i] = (NX_TYPE)NX_COMBINE(y[at * inner + i], x[row * inner + i]);
+        y[at * inner + i] = NX_COMBINE(y[at * inner + i], x[row * inner + i]);
     }
     column = last;
   }

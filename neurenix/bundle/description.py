@@ -8,18 +8,15 @@ from typing import Any, TypeVar
 
 from neurenix import dims as dm
 from neurenix import expr as ex
+from neurenix.bundle.fields import as_count, as_list, as_shape, as_size, as_text, as_texts
 from neurenix.bundle.validation import validate
-from neurenix.dims import Shape, Size
 from neurenix.dtypes import dtype
 from neurenix.errors import BundleError, NeurenixError
-from neurenix.graph.graph import Epilogue, Layer
+from neurenix.graph.graph import Epilogue, Layer, Length
 from neurenix.graph.plan import Buffer, Operand, Packed, Plan, Step
 from neurenix.graph.store import attrs_from_json, attrs_to_json
 
-# Limits that no real model meets: sizes are polynomials, and small texts of them can be large ones.
-LARGEST_EXPRESSION = 64
-MOST_DIMS = 16
-MOST_AXES = 16
+MOST_DIMS = 16  # a limit that no real model meets
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -28,7 +25,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "name": plan.name,
         "device": plan.device,
         "inputs": [_port(plan.buffers[name]) for name in plan.inputs],
-        "outputs": [_port(plan.buffers[name]) for name in plan.outputs],
+        "outputs": [_output(name, plan) for name in plan.outputs],
         "dims": [{"name": n, "min": low, "max": high} for n, (low, high) in plan.dims.items()],
         "layers": [
             {"name": x.name, "type": x.type, "config": attrs_to_json(x.config), "parameters": list(x.parameters)}
@@ -47,6 +44,8 @@ def describe(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
     if plan.labels:
         data["labels"] = list(plan.labels)
+    if plan.custom:
+        data["customOps"] = [{"name": name, "sha256": digest} for name, digest in plan.custom.items()]
     return data
 
 
@@ -70,53 +69,61 @@ def malformed(what: str) -> Iterator[None]:
 
 
 def _read(data: Mapping[str, Any]) -> Plan:
-    buffers = _by_name(map(_read_buffer, _list(data["plan"]["buffers"])))
+    buffers = _by_name(map(_read_buffer, as_list(data["plan"]["buffers"])))
     return Plan(
-        _text(data["name"]),
+        as_text(data["name"]),
         _ports(data["inputs"], buffers),
-        _ports(data["outputs"], buffers),
+        _ports([_without_lengths(port) for port in as_list(data["outputs"])], buffers),
         _read_dims(data["dims"]),
         buffers,
-        _by_name(map(_read_packed, _list(data["tensors"]))),
-        tuple(map(_read_step, _list(data["plan"]["steps"]))),
-        _count(data["memory"]["weights"]),
-        _count(data["memory"]["arena"]),
-        tuple(map(_read_layer, _list(data["layers"]))),
-        _texts(data.get("labels", [])),
-        _text(data["device"]),
+        _by_name(map(_read_packed, as_list(data["tensors"]))),
+        tuple(map(_read_step, as_list(data["plan"]["steps"]))),
+        as_count(data["memory"]["weights"]),
+        as_count(data["memory"]["arena"]),
+        tuple(map(_read_layer, as_list(data["layers"]))),
+        as_texts(data.get("labels", [])),
+        as_text(data["device"]),
         bool(data["threads"]["requested"]),
+        {
+            port["name"]: _read_lengths(port["lengths"], buffers)
+            for port in as_list(data["outputs"])
+            if "lengths" in port
+        },
+        {as_text(each["name"]): as_text(each["sha256"]) for each in as_list(data.get("customOps", []))},
     )
 
 
 def _ports(ports: Any, buffers: Mapping[str, Buffer]) -> tuple[str, ...]:
     """Return the names of inputs or outputs, once each says what its buffer says."""
     names = []
-    for port in _list(ports):
+    for port in as_list(ports):
         if port != _port(buffers[port["name"]]) or port["name"] in names:
             raise BundleError(f"'{port['name']}' stands twice in the signature, or is not what the plan says of it")
-        names.append(_text(port["name"]))
+        names.append(as_text(port["name"]))
     return tuple(names)
 
 
 def _read_dims(data: Any) -> dict[str, tuple[int, int]]:
-    dims = {_text(d["name"]): (_count(d["min"]), _count(d["max"])) for d in _list(data)}
+    dims = {as_text(d["name"]): (as_count(d["min"]), as_count(d["max"])) for d in as_list(data)}
     if len(dims) != len(data) or len(dims) > MOST_DIMS:
         raise BundleError(f"the {len(data)} dims must have different names, and be {MOST_DIMS} at most")
     return dims
 
 
 def _read_layer(data: Mapping[str, Any]) -> Layer:
-    return Layer(_text(data["name"]), _text(data["type"]), attrs_from_json(data["config"]), _texts(data["parameters"]))
+    return Layer(
+        as_text(data["name"]), as_text(data["type"]), attrs_from_json(data["config"]), as_texts(data["parameters"])
+    )
 
 
 def _read_packed(data: Mapping[str, Any]) -> Packed:
     return Packed(
-        _text(data["name"]),
-        dtype(_text(data["dtype"])),
-        tuple(map(_count, _list(data["shape"]))),
-        _text(data["layout"]),
-        _count(data["offset"]),
-        _count(data["size"]),
+        as_text(data["name"]),
+        dtype(as_text(data["dtype"])),
+        tuple(map(as_count, as_list(data["shape"]))),
+        as_text(data["layout"]),
+        as_count(data["offset"]),
+        as_count(data["size"]),
     )
 
 
@@ -132,45 +139,6 @@ def _by_name(rows: Iterable[_Named]) -> dict[str, _Named]:
     return found
 
 
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise BundleError(f"{str(value)[:80]!r} should be a list")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise BundleError(f"{str(value)[:80]!r} should be a text")
-    return value
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(map(_text, _list(value)))
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1 << 53:
-        raise BundleError(f"{str(value)[:80]!r} is no size")
-    return value
-
-
-def _size(value: Any) -> Size:
-    if _parts(value) > LARGEST_EXPRESSION:
-        raise BundleError(f"a size has more than {LARGEST_EXPRESSION} parts")
-    return dm.from_json(value)
-
-
-def _parts(value: Any) -> int:
-    return sum(map(_parts, value)) if isinstance(value, list) else 1
-
-
-def _shape(value: Any) -> Shape:
-    shape = tuple(map(_size, _list(value)))
-    if len(shape) > MOST_AXES:
-        raise BundleError(f"a shape has {len(shape)} axes; {MOST_AXES} are the most")
-    return shape
-
-
 def _sizes(sizes: Any) -> list[Any]:
     return [dm.to_json(s) for s in sizes]
 
@@ -184,13 +152,35 @@ def _port(buffer: Buffer) -> dict[str, Any]:
     }
 
 
+def _output(name: str, plan: Plan) -> dict[str, Any]:
+    port = _port(plan.buffers[name])
+    found = [{"axis": x.axis, "name": x.value, "offset": plan.buffers[x.value].offset}
+             for x in plan.lengths.get(name, ())]  # fmt: skip
+    return {**port, "lengths": found} if found else port
+
+
+def _without_lengths(port: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in port.items() if key != "lengths"}
+
+
+def _read_lengths(data: Any, buffers: Mapping[str, Buffer]) -> tuple[Length, ...]:
+    """Return an output's lengths, once each says what its buffer says; `validate` looks at the rest."""
+    lengths = tuple(Length(as_count(each["axis"]), as_text(each["name"])) for each in as_list(data))
+    for each, length in zip(data, lengths):
+        if each != {"axis": length.axis, "name": length.value, "offset": buffers[length.value].offset}:
+            raise BundleError(f"the length '{length.value}' is not what the plan says of it")
+    return lengths
+
+
 def _buffer(buffer: Buffer) -> dict[str, Any]:
     return {**_port(buffer), "size": buffer.size}
 
 
 def _read_buffer(data: Mapping[str, Any]) -> Buffer:
-    shape = _shape(data["shape"])
-    return Buffer(_text(data["name"]), dtype(_text(data["dtype"])), shape, _count(data["offset"]), _count(data["size"]))
+    shape = as_shape(data["shape"])
+    return Buffer(
+        as_text(data["name"]), dtype(as_text(data["dtype"])), shape, as_count(data["offset"]), as_count(data["size"])
+    )
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -212,21 +202,21 @@ def _step(step: Step) -> dict[str, Any]:
 def _read_step(data: Mapping[str, Any]) -> Step:
     epilogue = data.get("epilogue")
     operands = []
-    for operand in _list(data.get("operands", [])):
-        a, b, c = map(_size, _list(operand["strides"]))
+    for operand in as_list(data.get("operands", [])):
+        a, b, c = map(as_size, as_list(operand["strides"]))
         operands.append(Operand((a, b, c), operand["walks"] is True))
     scratch = data.get("scratch")
     return Step(
-        kernel=_text(data["kernel"]),
-        op=_text(data["op"]),
+        kernel=as_text(data["kernel"]),
+        op=as_text(data["op"]),
         attrs=attrs_from_json(data["attrs"]),
-        inputs=_texts(data["inputs"]),
-        output=_text(data["output"]),
-        shapes=tuple(map(_shape, _list(data["shapes"]))),
-        shape=_shape(data["shape"]),
-        sizes={name: _size(size) for name, size in data["sizes"].items()},
+        inputs=as_texts(data["inputs"]),
+        output=as_text(data["output"]),
+        shapes=tuple(map(as_shape, as_list(data["shapes"]))),
+        shape=as_shape(data["shape"]),
+        sizes={name: as_size(size) for name, size in data["sizes"].items()},
         operands=tuple(operands),
-        epilogue=Epilogue(ex.from_json(epilogue["expr"]), _texts(epilogue["inputs"])) if epilogue else None,
-        scratch=None if scratch is None else _text(scratch),
-        scope=_text(data["scope"]),
+        epilogue=Epilogue(ex.from_json(epilogue["expr"]), as_texts(epilogue["inputs"])) if epilogue else None,
+        scratch=None if scratch is None else as_text(scratch),
+        scope=as_text(data["scope"]),
     )

@@ -6,12 +6,14 @@ import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from neurenix.dims import evaluate
 from neurenix.errors import BundleError
+from neurenix.graph.graph import Lengths
 from neurenix.graph.plan import Buffer, Plan
 
 Array = np.ndarray[Any, Any]
@@ -48,7 +50,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Golden:
-    """One case: the dims, a formula for each input, and the reference's answers."""
+    """One case: the dims, a formula for each input, and the reference's answers, cut to their true lengths."""
 
     dims: Mapping[str, int]
     inputs: Mapping[str, Formula | Stored]
@@ -75,9 +77,11 @@ def golden_dims(plan: Plan) -> list[dict[str, int]]:
     return [small, odd] if odd != small else [small]
 
 
-def to_json(golden: Golden) -> dict[str, Any]:
-    """Write a case as the manifest has it."""
+def to_json(golden: Golden, lengths: Lengths = MappingProxyType({})) -> dict[str, Any]:
+    """Write a case as the manifest has it. `lengths` names the outputs whose size depends on data, as a plan does."""
+    found = {n: [golden.outputs[n].shape[x.axis] for x in known] for n, known in lengths.items()}
     return {
+        **({"lengths": found} if found else {}),
         "dims": dict(golden.dims),
         "inputs": {name: _input_to_json(source) for name, source in golden.inputs.items()},
         "outputs": {n: base64.b64encode(_little(a).tobytes()).decode() for n, a in golden.outputs.items()},
@@ -96,7 +100,7 @@ def from_json(data: Mapping[str, Any], plan: Plan) -> Golden:
         for name in plan.outputs:
             buffer = plan.buffers[name]
             raw = Stored(base64.b64decode(data["outputs"][name], validate=True))
-            outputs[name] = raw.values(_shape(buffer, dims), buffer.dtype.numpy)
+            outputs[name] = raw.values(_true_shape(name, plan, dims, data), buffer.dtype.numpy)
         golden = Golden(dims, inputs, outputs, float(data["tolerance"]))
         for name, source in inputs.items():
             size = plan.buffers[name].dtype.size * math.prod(_shape(plan.buffers[name], dims))
@@ -126,6 +130,19 @@ def _input_from_json(data: Mapping[str, Any]) -> Formula | Stored:
 
 def _shape(buffer: Buffer, dims: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(evaluate(s, dims) for s in buffer.shape)
+
+
+def _true_shape(name: str, plan: Plan, dims: Mapping[str, int], data: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the shape of an output's answer, which says itself how much there is where that depends on data."""
+    shape, lengths = list(_shape(plan.buffers[name], dims)), plan.lengths.get(name, ())
+    found = data["lengths"][name] if lengths else []
+    if len(found) != len(lengths):
+        raise ValueError(f"the output '{name}' has the lengths {found}")
+    for length, size in zip(lengths, found):
+        if type(size) is not int or not 0 <= size <= shape[length.axis]:
+            raise ValueError(f"the output '{name}' has the length {size!r}")
+        shape[length.axis] = size
+    return tuple(shape)
 
 
 def _little(array: Array) -> Array:

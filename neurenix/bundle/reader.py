@@ -14,9 +14,11 @@ from typing import Any
 from neurenix.bundle import golden as gd
 from neurenix.bundle.description import malformed, read_plan
 from neurenix.bundle.golden import Golden
+from neurenix.bundle.shaders import check_shaders, read_shaders
 from neurenix.bundle.writer import BASE, FORMAT, memory_pages, plan_number
-from neurenix.errors import BundleError, IntegrityError, MissingFileError, VersionError
+from neurenix.errors import BundleError, IntegrityError, MissingFileError, UnsupportedError, VersionError
 from neurenix.graph.plan import Plan
+from neurenix.graph.shaders import ShaderPlan
 
 LARGEST_MANIFEST = 16 << 20
 
@@ -56,6 +58,23 @@ class Bundle:
                 f"the parameters of '{self.plan.name}' have {len(data)} bytes, not {self.plan.weights_size}"
             )
         return data
+
+    @property
+    def has_shaders(self) -> bool:
+        """Whether the model runs on WebGPU."""
+        return "webgpu" in self.manifest
+
+    def shaders(self) -> ShaderPlan:
+        """Return what a GPU runs. Raises UnsupportedError for a model that has no shaders."""
+        if not self.has_shaders:
+            raise UnsupportedError(
+                f"'{self.plan.name}' has no shaders: its bundle was made without, or an op of it has none; "
+                "use device='cpu'"
+            )
+        table = self.manifest["webgpu"]
+        content = self.read(table["file"])
+        with malformed(table["file"]):
+            return read_shaders(table, content)
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -117,7 +136,11 @@ def _check(data: Mapping[str, Any], plan: Plan) -> None:
     memory = data["memory"]
     if memory["base"] != BASE or memory["pages"] != memory_pages(plan):
         raise BundleError("the memory map does not fit the plan")
-    if data["abi"] != plan_number(plan):
+    shaders = data.get("webgpu")
+    if "webgpu" in data:
+        with malformed("the table of shaders"):
+            check_shaders(shaders, plan, files)
+    if data["abi"] != plan_number(plan, shaders):
         raise BundleError(f"its plan was changed after it was written: its number is {data['abi']!r}")
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
 
 from neurenix.resources import resource
 
@@ -14,6 +15,11 @@ from neurenix.resources import resource
 def render(template: str, variables: Mapping[str, Any]) -> bytes:
     """Render a file of templates/ as UTF-8."""
     return _environment().get_template(template).render(variables).encode()
+
+
+def as_script(value: Any) -> str:
+    """Return a value as JSON that is safe inside of a script, whatever texts it holds."""
+    return str(htmlsafe_json_dumps(value))
 
 
 @lru_cache(maxsize=1)

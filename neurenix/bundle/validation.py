@@ -7,13 +7,15 @@ is taken from the manifest that the op table can tell: shapes and sizes are comp
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neurenix import ops
-from neurenix.dims import Call, Dim, Shape, Size, bounds, product
+from neurenix.dims import Call, Dim, Shape, Size, bounds, loose, product, within
+from neurenix.dtypes import DTYPES
 from neurenix.errors import BundleError
 from neurenix.expr import Expr, operands_of
+from neurenix.graph.graph import check_lengths
 from neurenix.graph.packing import ALIGNMENT, LAYOUTS, packed_size
 from neurenix.graph.plan import Operand, Plan, Step
 from neurenix.ops.op import Kernel, Op
@@ -21,11 +23,10 @@ from neurenix.ops.op import Kernel, Op
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 KERNEL = re.compile(r"nx_[a-z0-9_]{1,80}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 LARGEST_DIM = (1 << 31) - 1
 LARGEST_MEMORY = 1 << 31
 
-# The dtypes that C is printed for; float64 is the reference's alone, float16 a way to store parameters.
-COMPILED = ("float32", "int64", "int32", "int8", "uint8", "bool")
 _INDICES = ("int64", "int32")
 
 _MAP_SIZES = ["d0", "d1", "d2", "n"]
@@ -37,14 +38,21 @@ def validate(plan: Plan) -> Plan:
     _need(NAME.fullmatch(plan.name), f"the model name {plan.name!r} does not match {NAME.pattern}")
     for name, (low, high) in plan.dims.items():
         _need(IDENTIFIER.fullmatch(name), f"the dim {name!r} does not match {IDENTIFIER.pattern}")
-        _need(1 <= low <= high <= LARGEST_DIM, f"the dim '{name}' has the range {low} to {high}")
+        _need(0 <= low <= high <= LARGEST_DIM and high >= 1, f"the dim '{name}' has the range {low} to {high}")
+    for name, digest in plan.custom.items():
+        _need(ops.custom.NAME.fullmatch(name) and len(name) <= 64, f"the custom op {name!r:.80} has no name of one")
+        _need(name not in ops.OPS, f"'{name}' is no custom op but one of the table")
+        _need(SHA256.fullmatch(digest), f"the custom op '{name}' has no SHA-256")
     _check_memory(plan)
     _need(plan.inputs and plan.outputs, "the model has no inputs or no outputs")
     for name in (*plan.inputs, *plan.outputs):
         _need(IDENTIFIER.fullmatch(name), f"the name {name!r} in the signature does not match {IDENTIFIER.pattern}")
+    unknown = loose(plan.buffers[name].shape for name in plan.inputs)
+    _need(not unknown, f"the dims {', '.join(sorted(unknown))} are part of an input's size and no axis by themselves")
     ready, kernels = {*plan.inputs}, dict[str, object]()
     for step in plan.steps:
-        _check_step(step, plan, ready)
+        with within(plan.dims):
+            _check_step(step, plan, ready)
         _need(
             kernels.setdefault(step.kernel, _function(step, plan)) == _function(step, plan),
             f"two steps call '{step.kernel}' and mean different functions",
@@ -52,6 +60,7 @@ def validate(plan: Plan) -> Plan:
         ready.add(step.output)
     for name in plan.outputs:
         _need(name in ready and name in plan.buffers, f"no step makes the output '{name}'")
+    check_lengths(plan.lengths, plan.outputs, plan.buffers, ready)
     return plan
 
 
@@ -75,8 +84,8 @@ def _check_memory(plan: Plan) -> None:
 def _check_step(step: Step, plan: Plan, ready: set[str]) -> None:
     where = f"step '{step.kernel}' of '{step.scope}'"
     _need(KERNEL.fullmatch(step.kernel), f"the kernel name {step.kernel!r} does not match {KERNEL.pattern}")
-    row = ops.get(step.op)
-    _need(row.arity in (-1, len(step.inputs)), f"{where} has {len(step.inputs)} inputs")
+    row = _row(step, plan, where)
+    _need(row is None or row.arity in (-1, len(step.inputs)), f"{where} has {len(step.inputs)} inputs")
     names = (*step.inputs, *(step.epilogue.inputs if step.epilogue else ()))
     _need(len(names) == len(step.shapes), f"{where} has {len(names)} operands and {len(step.shapes)} shapes")
     for name, shape in zip(names, step.shapes):
@@ -87,15 +96,13 @@ def _check_step(step: Step, plan: Plan, ready: set[str]) -> None:
     _need(step.output in plan.buffers, f"{where} writes '{step.output}', which is no buffer")
     made = plan.buffers[step.output]
     _need(product(made.shape) == product(step.shape), f"{where} makes another size than '{step.output}' has")
+    if row is None:
+        _check_unregistered(step, plan, where)
+        return
     attrs = row.bind(step.attrs)
     _need(attrs.keys() == step.attrs.keys(), f"{where} lacks attributes of '{step.op}'")
-    for name, value in attrs.items():
-        _need(_fits(value, row.attrs[name]), f"{where}: {name} is {value!r:.40}, which it cannot be")
-    for name, least in _AT_LEAST.items():
-        pair = attrs.get(name, (least, least))
-        _need(len(pair) == 2 and all(type(v) is int and v >= least for v in pair), f"{where}: {name} is {pair}")
-    for name, kind in (("groups", int), ("transposed", bool)):
-        _need(type(attrs.get(name, kind())) is kind, f"{where}: {name} is {attrs.get(name)!r}")
+    if step.op not in plan.custom:  # whose row judges its attributes itself
+        _check_attributes(attrs, row, where)
     shape = row.shape(step.shapes[: len(step.inputs)], attrs)
     _need(shape == step.shape, f"{where} gives the shape {shape}, not {step.shape}")
     _need(step.op == "map" or row.kernel is not None, f"{where}: op '{step.op}' has no kernel")
@@ -107,6 +114,36 @@ def _check_step(step: Step, plan: Plan, ready: set[str]) -> None:
         _check_structured(step, row.kernel, plan, where)
 
 
+def _row(step: Step, plan: Plan, where: str) -> Op | None:
+    """Return a step's row; None for a custom op that is not registered here, or from another source."""
+    if step.op in plan.custom:
+        return ops.custom.known(step.op, plan.custom[step.op])
+    _need(step.op not in ops.custom.registered(), f"{where} is of a custom op that 'customOps' does not list")
+    return ops.get(step.op)
+
+
+def _check_unregistered(step: Step, plan: Plan, where: str) -> None:
+    """Nobody here can say which shape such an op makes, nor print or compute it: only the bundle's own code runs it.
+
+    That code is WebAssembly, which cannot leave its memory, or a library, which is trusted with all that it does.
+    """
+    _most(step.shape, plan)
+    _need(not step.operands and step.epilogue is None and step.scratch is None, f"{where} is more than a custom op")
+    for name in step.inputs:
+        held = plan.tensors.get(name)
+        _need(not held or held.layout == "rows", f"{where} reads '{name}', which is packed")
+
+
+def _check_attributes(attrs: Mapping[str, Any], row: Op, where: str) -> None:
+    for name, value in attrs.items():
+        _need(_fits(value, row.attrs[name]), f"{where}: {name} is {value!r:.40}, which it cannot be")
+    for name, least in _AT_LEAST.items():
+        pair = attrs.get(name, (least, least))
+        _need(len(pair) == 2 and all(type(v) is int and v >= least for v in pair), f"{where}: {name} is {pair}")
+    for name, kind in (("groups", int), ("transposed", bool)):
+        _need(type(attrs.get(name, kind())) is kind, f"{where}: {name} is {attrs.get(name)!r}")
+
+
 def _check_dtypes(step: Step, row: Op, plan: Plan, where: str) -> None:
     """The C is printed for the dtypes that the op table gives: no step may read or write its memory as another."""
     inputs = [plan.dtype(name) for name in step.inputs]
@@ -115,9 +152,10 @@ def _check_dtypes(step: Step, row: Op, plan: Plan, where: str) -> None:
     _need(made == written, f"{where} writes '{step.output}', which is {written}, and makes {made}")
     free = row.kernel is None or row.kernel.typed  # a map is printed for any
     others = step.epilogue.inputs if step.epilogue else ()
+    _need(not step.epilogue or written.name == "float32", f"{where} has an epilogue on {written}; it takes float32")
     for position, name in enumerate((*step.inputs, *others, step.output)):
         of, counts = plan.dtype(name), row.kernel is not None and position == row.kernel.index
-        taken = _INDICES if counts else COMPILED if free and name not in others else ("float32",)
+        taken = _INDICES if counts else tuple(DTYPES) if free and name not in others else ("float32",)
         _need(of.name in taken, f"{where} works on '{name}', which is {of}; it takes {', '.join(taken)}")
 
 
@@ -130,8 +168,8 @@ def _check_map(step: Step, plan: Plan, where: str) -> None:
     _need(product(extents) == product(step.shape), f"{where} walks another size than it makes")
     _check_expression(step.attrs["expr"], len(step.inputs), where)
     for operand, name, shape in zip(step.operands, step.inputs, step.shapes):
-        last = _last(operand, extents, plan)
-        _need(last < _most(shape, plan), f"{where} reads '{name}' up to element {last}, beyond its end")
+        last, held = _last(operand, extents, plan), _most(shape, plan)
+        _need(last < held or (last == held == 0), f"{where} reads '{name}' up to element {last}, beyond its end")
         layout = plan.tensors[name].layout if name in plan.tensors else "rows"
         _need(layout != "panel8", f"{where} reads '{name}', which is packed in panels")
 
@@ -179,7 +217,8 @@ def _function(step: Step, plan: Plan) -> object:
     layouts = tuple(plan.tensors[n].layout if n in plan.tensors else "rows" for n in read)
     walks = tuple(o.walks for o in step.operands)
     dtypes = tuple(plan.dtype(name).name for name in (*step.inputs, step.output))
-    kernel = ops.get(step.op).kernel
+    row = _row(step, plan, step.kernel)
+    kernel = row.kernel if row else None
     defines = kernel.defines(step.attrs) if kernel and kernel.defines else None
     source = kernel.source if kernel else step.op
     return source, epilogue and epilogue.expr, step.attrs.get("expr"), layouts, walks, dtypes, defines
@@ -208,12 +247,17 @@ def _most(shape: Shape, plan: Plan) -> int:
     return largest
 
 
-def _check_size(size: Size, plan: Plan) -> None:
+def check_divisions(size: Size, plan: Plan) -> None:
+    """Refuse a size that has no value for some dims."""
     if isinstance(size, Dim):
         for atom in (a for monomial, _ in size.terms for a in monomial if isinstance(a, Call)):
-            _check_size(atom.left, plan)
-            _check_size(atom.right, plan)
+            check_divisions(atom.left, plan)
+            check_divisions(atom.right, plan)
             _need(atom.function != "//" or bounds(atom.right, plan.dims)[0] >= 1, f"the size {size} divides by zero")
+
+
+def _check_size(size: Size, plan: Plan) -> None:
+    check_divisions(size, plan)
     _need(bounds(size, plan.dims)[0] >= 0, f"the size {size} can be negative")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import shutil
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,19 @@ from typing import Any
 from neurenix.bundle import golden as gd
 from neurenix.bundle.description import describe
 from neurenix.bundle.golden import Golden
+from neurenix.bundle.shaders import describe_shaders, shader_file
 from neurenix.bundle.templates import render
 from neurenix.errors import OutputError
 from neurenix.graph.packing import aligned
 from neurenix.graph.plan import Plan
+from neurenix.graph.shaders import ShaderPlan
 from neurenix.resources import resource
 
 FORMAT = 1
 BASE = 131072  # where the parameters start in WebAssembly's memory; code's own stack and data lie below
 PAGE = 65536
+SHARD = 24 << 20  # bytes of one file of parameters: some hosts refuse files of more than 25 MiB
+LARGE = 1 << 22  # bytes of a file that are compressed at a time, and with care
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,17 @@ class FileReport:
 
 def memory_pages(plan: Plan) -> int:
     """Return how many pages of 64 KiB a plan's WebAssembly memory has."""
-    return -(-(BASE + aligned(plan.weights_size) + plan.arena_size) // PAGE)
+    # At least a byte behind the weights: even a write of nothing needs a place inside the memory.
+    return -(-(BASE + aligned(plan.weights_size) + max(1, plan.arena_size)) // PAGE)
 
 
-def plan_number(plan: Plan) -> int:
-    """Return the number that names a plan: the first four bytes of the SHA-256 of its description."""
-    text = json.dumps(describe(plan), sort_keys=True, separators=(",", ":"), allow_nan=False)
+def plan_number(plan: Plan, shaders: Mapping[str, Any] | None = None) -> int:
+    """Return the number that names a plan: the first four bytes of the SHA-256 of its description.
+
+    `shaders` is what the manifest says of them, where the bundle has some: `describe_shaders` makes it.
+    """
+    described = describe(plan) | ({} if shaders is None else {"webgpu": shaders})
+    text = json.dumps(described, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
@@ -63,27 +72,33 @@ def bundle_files(
     compiled: Sequence[Compiled],
     golden: Sequence[Golden],
     generator: str,
+    shaders: ShaderPlan | None = None,
 ) -> dict[str, bytes]:
     """Return every file of the bundle by its relative name."""
     name = plan.name
-    data: dict[str, bytes] = {f"{name}.bin": weights, f"{name}.c": source.encode()}
+    table = None if shaders is None else describe_shaders(name, shaders)
+    shards = weight_files(name, weights, SHARD)
+    data: dict[str, bytes] = {**shards, f"{name}.c": source.encode()}
     data |= {form.file: form.content for form in compiled}
+    if shaders is not None:
+        data[shader_file(name)] = shaders.text().encode()
     manifest = {
         "format": FORMAT,
         "generator": generator,
-        "abi": plan_number(plan),
+        "abi": plan_number(plan, table),
         **describe(plan),
+        **({} if table is None else {"webgpu": table}),
         "memory": {
             "base": BASE,
             "weights": plan.weights_size,
             "arena": plan.arena_size,
             "pages": memory_pages(plan),
         },
-        "weights": [f"{name}.bin"],
+        "weights": list(shards),
         "variants": [{"name": c.name, "file": c.file} for c in compiled if c.target is None],
         "native": [{"target": c.target, "level": c.name, "file": c.file} for c in compiled if c.target is not None],
         "files": {file: _fingerprint(content) for file, content in sorted(data.items())},
-        "golden": [gd.to_json(case) for case in golden],
+        "golden": [gd.to_json(case, plan.lengths) for case in golden],
     }
     text = json.dumps(manifest, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
     data[f"{name}.json"] = text
@@ -98,6 +113,15 @@ def bundle_files(
     data[f"{name}.js"] = render("entry.js.jinja", variables)
     data[f"{name}.d.ts"] = render("entry.d.ts.jinja", variables)
     return data | runtime_files()
+
+
+def weight_files(name: str, weights: bytes, largest: int) -> dict[str, bytes]:
+    """Return the parameters as NAME.bin or, where that would be too large for some hosts, NAME.00.bin and so on."""
+    if len(weights) <= largest:
+        return {f"{name}.bin": weights}
+    parts = [weights[at : at + largest] for at in range(0, len(weights), largest)]
+    digits = max(2, len(str(len(parts) - 1)))
+    return {f"{name}.{index:0{digits}}.bin": part for index, part in enumerate(parts)}
 
 
 def runtime_files() -> dict[str, bytes]:
@@ -137,7 +161,13 @@ def _replace_files(files: Mapping[str, bytes], directory: Path) -> None:
 
 def report_files(files: Mapping[str, bytes]) -> tuple[FileReport, ...]:
     """Return each file's size, raw and compressed."""
-    return tuple(FileReport(n, len(c), len(gzip.compress(c, 9, mtime=0))) for n, c in sorted(files.items()))
+    return tuple(FileReport(n, len(c), _gzip_size(c)) for n, c in sorted(files.items()))
+
+
+def _gzip_size(content: bytes) -> int:
+    """Return the size after gzip, without keeping what it makes. Much of it is parameters, which no level helps."""
+    made = zlib.compressobj(9 if len(content) <= LARGE else 1, wbits=31)
+    return sum(len(made.compress(content[at : at + LARGE])) for at in range(0, len(content), LARGE)) + len(made.flush())
 
 
 def _fingerprint(content: bytes) -> dict[str, Any]:

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from neurenix import expr as ex
 from neurenix import ops
+from neurenix.compiler.print_custom import signature, takes_numbers
 from neurenix.compiler.print_map import include, print_map
 from neurenix.dims import Size, to_c
 from neurenix.graph.plan import Plan, Step
 
 
 def print_c(plan: Plan, abi: int) -> str:
-    """Return the C source of a plan. It includes files of kernels/c and nothing else."""
+    """Return the C source of a plan. It includes files of kernels/c and nothing else.
+
+    Kernels of custom ops are declared only: `print_custom` gives their units. Raises UnsupportedError for an op that
+    is not registered here.
+    """
+    ops.custom.require(plan.custom)
     parts = [_head(plan)]
     printed: set[str] = set()
     for step in plan.steps:
@@ -50,6 +56,8 @@ def _kernel(step: Step, plan: Plan) -> str:
         return print_map(step, plan)
     kernel = ops.get(step.op).kernel
     assert kernel is not None
+    if kernel.user is not None:
+        return f"{signature(step, plan)};  // {step.op}"
     defines = {"NX_NAME": step.kernel}
     head: list[str] = []
     if kernel.epilogue:
@@ -111,7 +119,8 @@ def _run(plan: Plan) -> str:
 
 
 def _arguments(step: Step, plan: Plan) -> list[str]:
-    arguments = ["part", *(_size(s) for s in step.sizes.values())]
+    part = ["part.thread", "part.threads"] if takes_numbers(step) else ["part"]
+    arguments = [*part, *(_size(s) for s in step.sizes.values())]
     for i, name in enumerate(step.inputs):
         arguments.append(_pointer(name, plan))
         if step.operands:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from neurenix import expr as ex
 from neurenix.dtypes import DType
+from neurenix.expr.printing import KINDS
 from neurenix.graph.plan import Plan, Step
 
-_KINDS = {"f": "float", "i": "integer", "u": "integer", "b": "bool"}
+_KINDS = {"f": "float", "i": "integer", "u": "integer", "b": "bool"}  # but for uint64, which no signed number holds
 
 
 def print_map(step: Step, plan: Plan) -> str:
@@ -47,17 +48,20 @@ def _vector(step: Step) -> str:
 
 def _scalar(step: Step, dtypes: list[DType]) -> str:
     *inputs, out = dtypes
-    kinds = [_KINDS[d.numpy.kind] for d in inputs]
-    statements, result = ex.print_c_scalar(step.attrs["expr"], [f"v{i}" for i in range(len(inputs))], kinds)
+    kinds = ["unsigned" if d.name == "uint64" else _KINDS[d.numpy.kind] for d in inputs]
+    width = "double" if any(d.name == "float64" for d in dtypes) else "float"
+    names = [f"v{i}" for i in range(len(inputs))]
+    statements, result = ex.print_c_scalar(step.attrs["expr"], names, kinds, width)
     function, passed = f"{step.kernel}_value", ", ".join(f"p{i}" for i in range(len(inputs)))
     pointers = ", ".join(f"const {d.c} *p{i}" for i, d in enumerate(inputs))
-    ctype = {"float": "float", "integer": "long long", "bool": "int"}
+    ctype = {**KINDS, "float": width}
+    elements = [f"nx_get_{d.c}(p{i}[{'i' if o.walks else 0}])" for i, (d, o) in enumerate(zip(inputs, step.operands))]
     body = [
-        '#include "nx_scalar.h"',
+        '#include "nx_types.h"',
         f"NX_INLINE {out.c} {function}(nx_int i, {pointers}) {{",
-        *(f"  const {ctype[kinds[i]]} v{i} = p{i}[{'i' if o.walks else 0}];" for i, o in enumerate(step.operands)),
+        *(f"  const {ctype[kind]} v{i} = {element};" for i, (kind, element) in enumerate(zip(kinds, elements))),
         *(f"  {s}" for s in statements),
-        f"  return {'(' + result + ') != 0' if out.name == 'bool' else f'({out.c})({result})'};",
+        f"  return {'(' + result + ') != 0' if out.name == 'bool' else f'nx_put_{out.c}({result})'};",
         "}",
     ]
     defines = _operands(step, [d.c for d in inputs])

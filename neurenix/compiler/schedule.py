@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 
 from neurenix import expr, ops
 from neurenix.compiler.matching import per_channel
@@ -16,13 +17,10 @@ from neurenix.errors import UnsupportedError
 from neurenix.graph.graph import Array, Graph, Node, Value
 from neurenix.graph.packing import aligned, pack, packed_size
 from neurenix.graph.plan import Buffer, Packed, Plan, Step
+from neurenix.ops.user_source import ANY
 
 # Offsets are 32-bit in WebAssembly, and a page of its memory is 64 KiB: stay well inside 2 GiB.
 LARGEST_ARENA = (1 << 31) - (1 << 20)
-
-
-# float64 is the reference's alone, float16 is a way to store parameters.
-COMPILED = ("float32", "int64", "int32", "int8", "uint8", "bool")
 
 
 @dataclass
@@ -32,7 +30,7 @@ class _Draft:
     graph: Graph
     steps: list[Step] = field(default_factory=list)
     tensors: dict[str, Packed] = field(default_factory=dict)
-    weights: list[bytes] = field(default_factory=list)
+    weights: BytesIO = field(default_factory=BytesIO)  # which hands out its bytes without a copy
     weights_size: int = 0
     alias: dict[str, str] = field(default_factory=dict)
     scratch: dict[str, int] = field(default_factory=dict)
@@ -49,7 +47,7 @@ class _Draft:
 
     def is_passing(self, name: str) -> bool:
         """Say whether a value's buffer is made and read by steps alone: it is no input, parameter or output."""
-        return self.place(name) not in (*self.graph.inputs, *self.graph.constants, *self.graph.outputs)
+        return self.place(name) not in (*self.graph.inputs, *self.graph.constants, *self.graph.results)
 
     def rename(self, name: str, output: str) -> None:
         """Make the buffer that steps wrote a passing value to that of an output, which has the same elements."""
@@ -86,18 +84,18 @@ def schedule(graph: Graph, labels: tuple[str, ...] = (), threads: bool = True) -
         )
     plan = Plan(
         graph.name, graph.inputs, graph.outputs, graph.dims, buffers, draft.tensors, tuple(draft.steps),
-        draft.weights_size, arena, graph.layers, labels, graph.device, threads,
+        draft.weights_size, arena, graph.layers, labels, graph.device, threads, graph.lengths,
+        _custom(draft),
     )  # fmt: skip
-    return plan, b"".join(draft.weights)
+    return plan, draft.weights.getvalue()
+
+
+def _custom(draft: _Draft) -> dict[str, str]:
+    users = (ops.get(step.op).kernel for step in draft.steps if step.op != "map")
+    return {kernel.user.op: kernel.user.digest for kernel in users if kernel is not None and kernel.user is not None}
 
 
 def _add(node: Node, draft: _Draft) -> None:
-    for name in (*node.reads, node.output):
-        if draft.graph.values[name].dtype.name not in COMPILED:
-            of = draft.graph.values[name].dtype
-            raise UnsupportedError(
-                f"{_where(node)} works on '{name}', which is {of}; compiled are {', '.join(COMPILED)}"
-            )
     if node.op == "reshape" and _can_alias(node, draft):
         draft.share(node.output, node.inputs[0])
     elif node.op == "reshape" and draft.is_passing(node.inputs[0]):
@@ -118,7 +116,7 @@ def _where(node: Node) -> str:
 
 def _can_alias(node: Node, draft: _Draft) -> bool:
     """A reshape is the same buffer under another shape; an output has a buffer of its own."""
-    return node.output not in draft.graph.outputs and node.inputs[0] not in draft.graph.constants
+    return node.output not in draft.graph.results and node.inputs[0] not in draft.graph.constants
 
 
 def _add_copy(node: Node, source: str, draft: _Draft) -> None:
@@ -162,7 +160,8 @@ def _add_structured(node: Node, draft: _Draft) -> None:
         layouts = [_epilogue_layout(values[i].shape, out) for i in epilogue.inputs]
         epilogue = replace(epilogue, inputs=tuple(_argument(i, x, draft) for i, x in zip(epilogue.inputs, layouts)))
     defines = tuple(sorted(kernel.defines(node.attrs).items())) if kernel.defines else ()
-    name = draft.names.of(node, kernel.source, (tuple(layouts), dtypes, defines))
+    labelled = node if kernel.user is None else replace(node, label=kernel.source)
+    name = draft.names.of(labelled, kernel.source, (tuple(layouts), dtypes, defines))
     scratch = None
     if kernel.scratch is not None:
         scratch = f"scratch_{len(draft.steps)}"
@@ -176,6 +175,10 @@ def _add_structured(node: Node, draft: _Draft) -> None:
 def _kernel_dtypes(kernel: ops.Kernel, node: Node, draft: _Draft) -> tuple[str, ...]:
     """Return the dtypes that the function is printed for; a kernel that is not typed takes float32 alone."""
     indices = set() if kernel.index is None else {node.inputs[kernel.index]}
+    for name, wanted in zip(node.inputs, kernel.user.takes if kernel.user else ()):
+        of = draft.graph.values[name].dtype.name
+        if wanted not in (ANY, of):
+            raise UnsupportedError(f"{_where(node)} works on '{name}', which is {of}; its kernel takes {wanted}")
     for name in (*node.reads, node.output):
         of = draft.graph.values[name].dtype.name
         if not kernel.typed and name not in indices and of != "float32":
@@ -190,7 +193,7 @@ def _in_place(node: Node, draft: _Draft) -> Node:
     own = draft.place(node.inputs[0])
     shared = any(draft.place(name) == own for name in node.inputs[1:])
     if draft.is_last_reader(node.inputs[0]) and not shared:
-        if node.output in draft.graph.outputs:
+        if node.output in draft.graph.results:
             draft.rename(node.inputs[0], node.output)
             return replace(node, inputs=(node.output, *node.inputs[1:]))
         draft.share(node.output, node.inputs[0])
@@ -217,7 +220,8 @@ def _argument(name: str, layout: str, draft: _Draft) -> str:
 def _pack(name: str, array: Array, layout: str, draft: _Draft) -> None:
     size = packed_size(array.shape, array.itemsize, layout)
     draft.tensors[name] = Packed(name, dtype(array.dtype), array.shape, layout, draft.weights_size, size)
-    draft.weights.append(pack(array, layout).ljust(aligned(size), b"\0"))
+    draft.weights.write(pack(array, layout))
+    draft.weights.write(bytes(aligned(size) - size))
     draft.weights_size += aligned(size)
 
 
@@ -232,7 +236,7 @@ def _allocate(draft: _Draft) -> tuple[dict[str, Buffer], int]:
         for name in (*step.inputs, *(step.epilogue.inputs if step.epilogue else ())):
             if name not in draft.tensors:
                 until[name] = at
-    until |= dict.fromkeys(graph.outputs, last)
+    until |= dict.fromkeys(graph.results, last)
     values: Mapping[str, Value] = graph.values
     sizes = {
         n: draft.scratch[n] if n in draft.scratch else _bytes(values[n].shape, values[n].dtype, draft) for n in first

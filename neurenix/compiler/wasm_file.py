@@ -46,6 +46,18 @@ class _Reader:
         return self.data[self.at - length : self.at].decode()
 
 
+def check_interface(module: bytes, file: str, base: int) -> None:
+    """Raise CompileError unless a module imports memory alone, exports a plan's functions, and ends below `base`."""
+    found = read_wasm(module)
+    if found.imports != ("env.memory",) or not {"nx_run", "nx_abi"} <= found.exports.keys():
+        raise CompileError(
+            f"{file} imports {', '.join(found.imports)} and exports {', '.join(sorted(found.exports))}: it may import "
+            "nothing but env.memory, and must export nx_run and nx_abi"
+        )
+    if not 0 < found.heap <= base:
+        raise CompileError(f"{file}: its stack and data end at {found.heap}, above the weights at {base}")
+
+
 def read_wasm(module: bytes) -> WasmFile:
     """Parse a module that zig made. Raises CompileError when it is not one."""
     if module[:8] != b"\0asm\1\0\0\0":
@@ -73,11 +85,16 @@ def read_wasm(module: bytes) -> WasmFile:
 
 def _read_import(reader: _Reader) -> str:
     name = f"{reader.name()}.{reader.name()}"
-    kind = reader.byte()
-    assert kind == 2, f"{name} is imported and is no memory"
-    if reader.byte() & 1:
-        reader.leb()
-    reader.leb()
+    kind = _KINDS[reader.byte()]
+    if kind == "function":
+        reader.leb()  # its type
+    elif kind == "global":
+        reader.at += 2  # its type, and whether it changes
+    else:
+        reader.at += kind == "table"  # the type of its elements
+        has_most = reader.byte() & 1
+        for _ in range(1 + has_most):
+            reader.leb()
     return name
 
 

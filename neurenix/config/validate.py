@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 import types
 import typing
 from collections.abc import Mapping
 from datetime import date, time
 from typing import Any, TypeVar
 
-from neurenix.config.rules import Rule, quote, suggestion
+from neurenix.config.components import Component
+from neurenix.config.rules import Rule, join, quote, suggestion
 
 Table = TypeVar("Table")
 
 _UNREADABLE = object()
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _NAMES: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}
 
 
@@ -30,14 +28,6 @@ def read_table(kind: type[Table], data: Any, path: str, problems: list[str]) -> 
 def toml_key(name: str) -> str:
     """Return the name by which TOML knows a field: `max_error` is `max-error`."""
     return name.replace("_", "-")
-
-
-def join(path: str, key: str) -> str:
-    """Add a key to a dotted path, in quotes when TOML would need them."""
-    if key.startswith("[") or not key:
-        return path + key
-    bare = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=True)
-    return f"{path}.{bare}" if path else bare
 
 
 def _read_table(kind: type[Any], data: Any, path: str, problems: list[str]) -> Any:
@@ -71,7 +61,7 @@ def _read_table(kind: type[Any], data: Any, path: str, problems: list[str]) -> A
     for key, problem in check_table(values) if check_table else ():
         complete = False
         where = path
-        for part in filter(None, key.split(".")):
+        for part in filter(None, key.split(".") if isinstance(key, str) else key):
             where = join(where, part)
         problems.append(f"{where}: {problem}")
     return kind(**values) if complete else _UNREADABLE
@@ -93,6 +83,9 @@ def _read(kind: Any, value: Any, path: str, problems: list[str], check_key: Rule
         return _UNREADABLE
     if origin is tuple:
         return _read_array(arguments[0], value, path, problems)
+    if isinstance(kind, type) and issubclass(kind, Component):
+        component = kind.read(value, path, problems)
+        return _UNREADABLE if component is None else component
     if dataclasses.is_dataclass(kind):
         return _read_table(typing.cast("type[Any]", kind), value, path, problems)
     if origin is not None and issubclass(origin, Mapping):
@@ -106,7 +99,8 @@ def _read(kind: Any, value: Any, path: str, problems: list[str], check_key: Rule
 
 def _read_array(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
     if not isinstance(value, list):
-        hint = f" -- write [{quote(value)}]" if isinstance(value, kind) else ""
+        one = isinstance(value, (str, Mapping) if issubclass(kind, Component) else kind)
+        hint = f" -- write [{quote(value)}]" if one and not isinstance(value, Mapping) else ""
         return _wrong_type(value, "array", path, problems, hint)
     entries = [_read(kind, entry, f"{path}[{index}]", problems) for index, entry in enumerate(value)]
     return _UNREADABLE if any(entry is _UNREADABLE for entry in entries) else tuple(entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,25 +57,29 @@ def read_csv(
     header: Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
     categories: Mapping[str, Sequence[str]] | None = None,
+    ignore: Collection[str] = (),
     delimiter: str = ",",
 ) -> Table:
     """Read a CSV file in UTF-8.
 
     The first line names the columns unless `header` does. A column whose every value is a number holds numbers,
     any other categories, in alphabetic order; `types` says "number" or "category" where that guess is wrong.
-    `categories` gives the words and their order, such as those of the table that the model was trained on.
+    `categories` gives the words and their order, such as those of the table that the model was trained on. Columns
+    to `ignore` are left out, whatever they hold.
     Raises InputError, with the line and the column, for a missing value, a word that is no number, an unknown
     category or a line of the wrong length.
     """
     source = Path(path)
     names, lines, rows = _rows(source, header, delimiter)
     types, categories = types or {}, categories or {}
-    for name in (*types, *categories):
+    for name in (*types, *categories, *ignore):
         if name not in names:
             raise InputError(f"{source} has no column '{name}'; its columns are {', '.join(names)}")
     columns: dict[str, Array] = {}
     words: dict[str, tuple[str, ...]] = {}
     for i, name in enumerate(names):
+        if name in ignore:
+            continue
         values = [row[i] for row in rows]
         kind = types.get(name, "category" if name in categories else None)
         if kind not in (None, "number", "category"):

@@ -1,9 +1,10 @@
 """Scalar expressions: built once, then evaluated with NumPy, printed to C and WGSL, differentiated by rule.
 
-`node` builds them, `primitives` is the table of what they are made of, `algebra` and `printing` use them.
+`node` builds them, `primitives` is the table of what they are made of, `evaluation`, `algebra` and `printing` use them.
 """
 
-from neurenix.expr.algebra import derivative, evaluate, from_json, operands_of, substitute, times, to_json, tree_size
+from neurenix.expr.algebra import derivative, from_json, operands_of, substitute, times, to_json, tree_size
+from neurenix.expr.evaluation import evaluate
 from neurenix.expr.node import PRIMITIVES, Expr, Primitive, call, const, is_mask, mask, number, operand
 from neurenix.expr.primitives import (
     absolute,

@@ -1,4 +1,4 @@
-"""What is done with expressions: evaluated, differentiated, rewritten, written as JSON and read back."""
+"""What is done with expressions: differentiated, rewritten, written as JSON and read back."""
 
 from __future__ import annotations
 
@@ -6,35 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from neurenix.errors import GraphError
-from neurenix.expr.node import PRIMITIVES, Expr, Number, Scalar, call, const, operand
-
-
-def evaluate(expr: Expr, operands: Sequence[Any]) -> Any:
-    """Compute an expression on NumPy arrays (or scalars), in their own precision; whole numbers in 64 bits.
-
-    >>> float(evaluate(operand(0) * operand(0) + 1, [np.float64(3.0)]))
-    10.0
-    """
-    operands = [o.astype(np.int64, copy=False) if o.dtype.kind in "iu" else o for o in map(_array, operands)]
-    done: dict[Expr, Any] = {}
-
-    def visit(e: Expr) -> Any:
-        if e.op == "x":
-            return operands[int(e.value)]
-        if e.op == "const":
-            return _constant(e.value, operands)
-        if e not in done:
-            values = [None if a.op == "const" else visit(a) for a in e.args]
-            beside = [v for v in values[e.op == "select" :] if v is not None] or operands
-            done[e] = PRIMITIVES[e.op].numpy(
-                *(_constant(a.value, beside) if v is None else v for a, v in zip(e.args, values))
-            )
-        return done[e]
-
-    return visit(expr)
+from neurenix.expr.node import PRIMITIVES, Expr, Scalar, call, const, operand
 
 
 def derivative(expr: Expr, index: int) -> Expr:
@@ -132,18 +105,6 @@ def from_json(data: Any, depth: int = 0) -> Expr:
         if row and len(data) == row.arity + 1:
             return call(row.name, *(from_json(d, depth + 1) for d in data[1:]))
     raise GraphError(f"{str(data)[:80]!r} is not a scalar expression")
-
-
-def _array(operand: Any) -> Any:
-    return operand if isinstance(operand, (np.ndarray, np.generic)) else np.asarray(operand)
-
-
-def _constant(value: Number, beside: Sequence[Any]) -> Any:
-    """A constant takes the precision of what stands beside it: np.where would turn a bare float into float64."""
-    floats = [b.dtype.type for b in beside if b.dtype.kind == "f"]
-    if floats:
-        return floats[0](value)
-    return np.int64(value) if float(value).is_integer() and abs(value) < 2**63 else np.float64(value)
 
 
 def walk(expr: Expr) -> list[Expr]:

@@ -17,10 +17,10 @@ def choose(condition: Any, a: Any, b: Any) -> Any:
         return np.where(condition, a, b)
     of = np.result_type(a, b)
     left, right = (np.asarray(v, dtype=of).view(bits) for v in (a, b))
+    if left.ndim == 0 and not left:  # 0 or all the bits of b, NaN's too: a product of whole numbers
+        return np.multiply(right.view(bits), ~condition).view(of)
+    if right.ndim == 0 and not right:
+        return np.multiply(left.view(bits), condition).view(of)
     mask = condition.astype(bits)
-    if left.ndim == 0 and not left and mask.shape == np.broadcast_shapes(mask.shape, right.shape):
-        mask -= 1  # all ones where the condition does not hold
-        mask &= right
-        return mask.view(of)
     np.negative(mask, out=mask)  # all ones where the condition holds
     return (right ^ ((left ^ right) & mask)).view(of)

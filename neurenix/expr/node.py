@@ -75,9 +75,11 @@ class Primitive:
     """What a scalar operation is in each language, and its partial derivatives.
 
     `c` prints float32 vectors of `nx_math.h`; a comparison yields a mask there and a bool elsewhere. In scalar
-    loops the same text calls `nx_exp_1` for a float's `nx_exp`, and `nx_max_i` for an integer's `nx_max`, unless
-    `c_integer` says otherwise. `c` is empty where only whole numbers make sense, which vectors do not hold.
-    `kind` is what the result is: "same" as the arguments, or always "bool", "float" or "integer".
+    loops the same text calls `nx_exp_1` for a float's `nx_exp`, `nx_exp_d` for a double's, and `nx_max_i` for an
+    integer's `nx_max` (`nx_max_u` for an unsigned one's), unless `c_integer` says otherwise. `c` is empty where only
+    whole numbers make sense, which vectors do not hold.
+    `kind` is what the result is: "same" as the arguments, or always "bool", "float", "integer" or "unsigned", which
+    is uint64 alone: a signed number of 64 bits holds every other whole one.
     `gradient(y, *args)` gives dy/darg for each argument. `identity` is the right operand that changes
     nothing. `takes_masks` says that the arguments are conditions and no numbers. `simplify(*args)` may return a
     cheaper expression that is the same.

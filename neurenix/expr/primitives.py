@@ -59,7 +59,7 @@ def cast(x: Expr, dtype: str) -> Expr:
         return mask(x)
     if dtype.startswith("float"):
         return number(x) if is_mask(x) else call("to_float", x)
-    return call("to_integer", number(x))
+    return call("to_unsigned" if dtype == "uint64" else "to_integer", number(x))
 
 
 def where(condition: Expr, a: Scalar, b: Scalar) -> Expr:
@@ -85,8 +85,15 @@ def _flat(*_: Expr) -> tuple[Scalar, ...]:
 
 
 def _pow_slopes(y: Expr, a: Expr, b: Expr) -> tuple[Scalar, ...]:
-    # At a = 0 the logarithm is infinite, but nothing moves with b there.
-    return where(equal(b, 0), 0, b * call("pow", a, b - 1)), where(equal(a, 0), 0, y * log(a))
+    # At a = 0 the logarithm is infinite, but nothing moves with b there, unless b < 0 and so is the power.
+    still = both(equal(a, 0), call("le", 0, b))
+    return where(equal(b, 0), 0, b * call("pow", a, b - 1)), where(still, 0, y * log(a))
+
+
+def _angle_slopes(y: Expr, a: Expr, b: Expr) -> tuple[Scalar, ...]:
+    # The origin has no angle to change: the slopes are 0 there, as PyTorch's.
+    square = where(both(equal(a, 0), equal(b, 0)), 1, a * a + b * b)
+    return b / square, -a / square
 
 
 def _small_power(a: Expr, b: Expr) -> Expr | None:
@@ -105,6 +112,11 @@ def _rounding(name: str, numpy: Callable[..., Any]) -> Primitive:
         return numpy(a) if a.dtype.kind == "f" else a
 
     return Primitive(name, 1, exact, f"nx_{name}({{}})", f"{name}({{}})", _flat, c_integer="({})")
+
+
+def _whole(kind: type[np.integer[Any]]) -> Callable[..., Any]:
+    """Cut floats off towards zero; whole numbers wrap around."""
+    return lambda a: (np.trunc(a) if np.asarray(a).dtype.kind == "f" else np.asarray(a)).astype(kind)
 
 
 def _bits(name: str, numpy: Callable[..., Any], c_integer: str, wgsl: str) -> Primitive:
@@ -145,8 +157,7 @@ _TABLE = (
     _function("atanh", np.arctanh, lambda y, a: 1 / ((1 - a) * (1 + a))),
     _function("sigmoid", lambda a: 1 / (1 + np.exp(-a)), lambda y, a: y * (1 - y), "nx_sigmoid({})"),
     _function("erf", error_function, lambda y, a: 2 / math.sqrt(math.pi) * exp(-a * a), "nx_erf({})"),
-    Primitive("atan2", 2, np.arctan2, "nx_atan2({}, {})", "nx_atan2({}, {})",
-              lambda y, a, b: (b / (a * a + b * b), -a / (a * a + b * b)), kind="float"),
+    Primitive("atan2", 2, np.arctan2, "nx_atan2({}, {})", "nx_atan2({}, {})", _angle_slopes, kind="float"),
     Primitive("pow", 2, power, "nx_pow({}, {})", "nx_pow({}, {})", _pow_slopes, 1, simplify=_small_power),
     # A remainder is exact; floordiv is the whole quotient that goes with mod.
     Primitive("fmod", 2, np.fmod, "nx_fmod({}, {})", "({} % {})", lambda y, a, b: (1, -call("trunc", a / b))),
@@ -176,9 +187,10 @@ _TABLE = (
     Primitive("to_float", 1, lambda a: a if np.asarray(a).dtype.kind == "f" else np.asarray(a, np.float64),
               "nx_to_float({})",
               "f32({})", lambda y, a: (1,), kind="float"),
-    Primitive("to_integer", 1, lambda a: np.trunc(a).astype(np.int64), "nx_to_integer({})", "i32({})",
-              lambda y, a: (0,), kind="integer",
-              c_integer="({})"),
+    Primitive("to_integer", 1, _whole(np.int64), "nx_to_integer({})", "i32({})", lambda y, a: (0,), kind="integer",
+              c_integer="((long long)({}))"),
+    Primitive("to_unsigned", 1, _whole(np.uint64), "nx_to_unsigned({})", "u32({})", lambda y, a: (0,), kind="unsigned",
+              c_integer="((unsigned long long)({}))"),
     Primitive("select", 3, choose, "nx_select({}, {}, {})", "select({2}, {1}, {0})",
               lambda y, c, a, b: (0, where(c, 1, 0), where(c, 0, 1))),
 )  # fmt: skip

@@ -13,15 +13,18 @@ from neurenix.errors import GraphError
 from neurenix.expr.algebra import walk
 from neurenix.expr.node import PRIMITIVES, Expr
 
-# From the narrowest kind to the widest; each with the C type that computes it.
-KINDS = {"bool": "int", "integer": "long long", "float": "float"}
+# From the narrowest kind to the widest; each with the C type that computes it. Floats are doubles where a map has a
+# float64 among its operands or makes one.
+KINDS = {"bool": "int", "integer": "long long", "unsigned": "unsigned long long", "float": "float"}
+
+_WHOLE = ("integer", "unsigned")
 
 Number = Callable[[float, Expr | None], str]
 
 
 def vectorises(expr: Expr) -> bool:
     """Say whether `print_c` can print an expression: float32 vectors hold no whole numbers for their bits."""
-    return all(PRIMITIVES[e.op].c and PRIMITIVES[e.op].kind != "integer" for e in walk(expr) if e.args)
+    return all(PRIMITIVES[e.op].c and PRIMITIVES[e.op].kind not in _WHOLE for e in walk(expr) if e.args)
 
 
 def print_c(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
@@ -33,31 +36,34 @@ def print_c(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
     return _print(expr, operands, lambda e: PRIMITIVES[e.op].c, lambda v, _: f"nx_set({_c_float(v)})", statement)
 
 
-def print_c_scalar(expr: Expr, operands: Sequence[str], kinds: Sequence[str]) -> tuple[list[str], str]:
-    """Print an expression as C over single values. `kinds` are the operands': "float", "integer" or "bool".
+def print_c_scalar(
+    expr: Expr, operands: Sequence[str], kinds: Sequence[str], width: str = "float"
+) -> tuple[list[str], str]:
+    """Print an expression as C over single values. `kinds` are the operands': "float", "integer", "unsigned" or "bool".
 
-    Floats compute in float, everything else in 64-bit integers, which hold every integer dtype exactly.
+    Floats compute in `width`, float or double, everything else in 64-bit integers, which hold every integer exactly.
     """
+    suffix = "_1" if width == "float" else "_d"
     known = kinds_of(expr, kinds)
 
     def template(e: Expr) -> str:
         row = PRIMITIVES[e.op]
         if _argument_kind(e, known) == "float":
-            return re.sub(r"\bnx_(\w+)\(", r"nx_\1_1(", row.c)
-        return row.c_integer or re.sub(r"\bnx_(\w+)\(", r"nx_\1_i(", row.c)
+            return re.sub(r"\bnx_(\w+)\(", rf"nx_\1{suffix}(", row.c)
+        text = row.c_integer or re.sub(r"\bnx_(\w+)\(", r"nx_\1_i(", row.c)
+        return text.replace("_i(", "_u(") if _argument_kind(e, known) == "unsigned" else text
 
     def number(value: float, user: Expr | None) -> str:
-        whole = math.isfinite(value) and value.is_integer()
-        integral = user is not None and whole and _argument_kind(user, known) != "float"
-        return f"{int(value)}ll" if integral else _c_float(value)
+        integral = user is not None and _is_whole(value) and _argument_kind(user, known) != "float"
+        return f"{int(value)}ll" if integral else _c_float(value) if width == "float" else _c_double(value)
 
     def statement(e: Expr, name: str, text: str) -> str:
-        return f"const {KINDS[known[e]]} {name} = {text};"
+        return f"const {width if known[e] == 'float' else KINDS[known[e]]} {name} = {text};"
 
     def passed(text: str, e: Expr, user: Expr) -> str:
         condition = user.op == "select" and e is user.args[0]
         widened = not condition and known[e] != "float" and _argument_kind(user, known) == "float"
-        return f"(float)({text})" if widened else text
+        return f"({width})({text})" if widened else text
 
     return _print(expr, operands, template, number, statement, passed)
 
@@ -70,7 +76,7 @@ def print_wgsl(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
 
 
 def kinds_of(expr: Expr, operands: Sequence[str]) -> dict[Expr, str]:
-    """Return what each part of an expression is: "float", "integer" or "bool". Constants adapt to their users."""
+    """Return what each part of an expression is, a key of KINDS. Constants adapt to their users."""
     known: dict[Expr, str] = {}
 
     def visit(e: Expr) -> None:
@@ -92,7 +98,7 @@ def _argument_kind(e: Expr, known: dict[Expr, str]) -> str:
     """Return what an operation computes in: the widest of its arguments, the condition of a select aside."""
     arguments = e.args[1:] if e.op == "select" else e.args
     found = [known[a] for a in arguments if a.op != "const"]
-    fractions = any(a.op == "const" and not float(a.value).is_integer() for a in arguments)
+    fractions = any(a.op == "const" and not _is_whole(float(a.value)) for a in arguments)
     if fractions or not found or PRIMITIVES[e.op].kind == "float":
         return "float"
     return max(found, key=list(KINDS).index)
@@ -128,6 +134,11 @@ def _print(
     return lines, visit(expr, None)
 
 
+def _is_whole(value: float) -> bool:
+    """Say whether 64 bits with a sign hold a number."""
+    return value.is_integer() and abs(value) < 2**63
+
+
 def _float32(value: float) -> float:
     with np.errstate(over="ignore"):  # beyond float32's range it is infinite
         return float(np.float32(value))
@@ -138,6 +149,12 @@ def _c_float(value: float) -> str:
     if math.isfinite(value):
         return f"{value!r}f"
     return '__builtin_nanf("")' if math.isnan(value) else ("-" if value < 0 else "") + "__builtin_inff()"
+
+
+def _c_double(value: float) -> str:
+    if math.isfinite(value):
+        return repr(value)
+    return '__builtin_nan("")' if math.isnan(value) else ("-" if value < 0 else "") + "__builtin_inf()"
 
 
 def _wgsl_float(value: float) -> str:

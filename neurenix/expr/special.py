@@ -66,7 +66,7 @@ def power(x: Any, n: Any) -> Any:
     x, n = np.asarray(x), np.asarray(n)
     if x.dtype.kind == "f" or n.dtype.kind == "f":
         return np.power(x, n)
-    if not (n < 0).any():
+    if n.dtype.kind == "u" or not (n < 0).any():
         return np.power(x, n)
     signs = np.where(n % 2 == 0, 1, x)
     return np.where(n < 0, np.where(np.abs(x) == 1, signs, 0), np.power(x, np.maximum(n, 0)))

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from neurenix import ops
-from neurenix.dims import Ranges, Shape
+from neurenix.dims import Ranges, Shape, within
 from neurenix.dtypes import DType, dtype
 from neurenix.errors import GraphError
-from neurenix.graph.graph import Array, Graph, Layer, Node, Value, check
+from neurenix.graph import propagation
+from neurenix.graph.graph import Array, Graph, Layer, Length, Node, Value, check
 
 _OUTPUT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _active: ContextVar[GraphBuilder | None] = ContextVar("active", default=None)
@@ -39,21 +40,25 @@ class GraphBuilder:
     constants: dict[str, Array] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
+    lengths: dict[str, dict[int, Value]] = field(default_factory=dict)  # of values whose size depends on data, by axis
+    made: dict[tuple[Any, ...], Value] = field(default_factory=dict)  # what was added once for all who need it
     _scopes: list[str] = field(default_factory=list)
+    _counts: dict[str, Iterator[int]] = field(default_factory=dict)
     _held: dict[int, tuple[Array, Value]] = field(default_factory=dict)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
         token = _active.set(self)
         try:
-            yield
+            with within(self.dims):
+                yield
         finally:
             _active.reset(token)
 
     @contextmanager
-    def scope(self, module: object) -> Iterator[None]:
-        """Nodes added inside are said to come from this module."""
-        self._scopes.append(self.modules.get(id(module), ""))
+    def scope(self, origin: object) -> Iterator[None]:
+        """Nodes added inside are said to come from this module, or from the layer of this name."""
+        self._scopes.append(origin if isinstance(origin, str) else self.modules.get(id(origin), ""))
         try:
             yield
         finally:
@@ -78,7 +83,15 @@ class GraphBuilder:
         return value
 
     def add(self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Any]) -> Value:
-        """Append a node and return its result. Raises GraphError when the shapes do not fit."""
+        """Append a node and return its result, with the lengths that it has where an input has some.
+
+        Raises GraphError when the shapes do not fit, UnsupportedError when the answer would depend on padding.
+        """
+        with within(self.dims):
+            return propagation.add(self, op, inputs, attrs)
+
+    def record(self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Any]) -> Value:
+        """Append a node as `add` does, without a look at lengths."""
         row = ops.get(op)
         bound = row.bind(attrs)
         shape = row.infer([v.shape for v in inputs], bound)
@@ -93,6 +106,7 @@ class GraphBuilder:
         if not outputs:
             raise GraphError(f"'{self.name}' has no outputs: its forward() must return a tensor or a dict of tensors")
         renamed: dict[str, str] = {}
+        lengths: dict[str, dict[int, Value]] = {}
         for wanted, value in outputs.items():
             if not isinstance(wanted, str) or not _OUTPUT.fullmatch(wanted):
                 raise GraphError(f"the output name {wanted!r} must match [a-z][a-z0-9_]*, as names of inputs do")
@@ -102,6 +116,8 @@ class GraphBuilder:
                 # An output that is no node's own result gets one: a copy.
                 value = self.add("reshape", [value], {"shape": value.shape})
             renamed[value.name] = wanted
+            found = {axis: self._computed(x) for axis, x in self.lengths.get(value.name, {}).items()}
+            lengths |= {wanted: found} if found else {}
         for taken in [n for n in outputs if n in self.values and n not in renamed]:
             names = (f"{taken}_{i}" for i in itertools.count(1))
             renamed[taken] = next(n for n in names if n not in self.values and n not in outputs)
@@ -120,13 +136,21 @@ class GraphBuilder:
         graph = Graph(
             self.name, tuple(self.inputs), tuple(outputs), tuple(nodes), self.values, self.constants,
             dict(self.dims), tuple(layers), device,
+            {n: tuple(Length(a, renamed.get(x.name, x.name)) for a, x in of.items()) for n, of in lengths.items()},
         )  # fmt: skip
         return check(graph.with_nodes(graph.nodes))
+
+    def _computed(self, value: Value) -> Value:
+        """Return a value that some node makes: the value itself, or a copy of an input or a constant."""
+        known = value.name in self.inputs or value.name in self.constants
+        return self.record("reshape", [value], {"shape": value.shape}) if known else value
 
     def _fresh(self, stem: str) -> str:
         if stem not in self.values:
             return stem
-        return next(n for n in (f"{stem}_{i}" for i in itertools.count(1)) if n not in self.values)
+        # Counted on from the last one: a search from 1 would take the square of the number of nodes.
+        count = self._counts.setdefault(stem, itertools.count(1))
+        return next(n for n in (f"{stem}_{i}" for i in count) if n not in self.values)
 
 
 def as_array(data: Any) -> Array:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from neurenix import ops
-from neurenix.dims import Ranges, Shape, evaluate, symbols
+from neurenix.dims import Ranges, Shape, evaluate, loose, symbols, within
 from neurenix.dtypes import DType
 from neurenix.errors import GraphError, NeurenixError
 from neurenix.expr import Expr, operands_of
@@ -56,6 +56,17 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Length:
+    """How much of an output's axis counts: `value` names an int64 scalar, the shape says the most that it can be."""
+
+    axis: int
+    value: str
+
+
+Lengths = Mapping[str, tuple[Length, ...]]
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer as the model's author wrote it, for people and tools."""
 
@@ -67,7 +78,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Graph:
-    """A whole model. Nodes are in an order that can be run; `values` holds every input, constant and result."""
+    """A whole model. Nodes are in an order that can be run; `values` holds every input, constant and result.
+
+    `lengths` says of outputs whose size depends on data how much of them counts.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -78,11 +92,17 @@ class Graph:
     dims: Ranges
     layers: tuple[Layer, ...] = ()
     device: str = "auto"
+    lengths: Lengths = field(default_factory=dict)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What must be computed: the outputs, and the values that say how much of them counts."""
+        return with_lengths(self.outputs, self.lengths)
 
     def with_nodes(self, nodes: Iterable[Node], **more: Any) -> Graph:
         """Return the graph with other nodes, without the values and constants that nothing reads any more."""
         graph = replace(self, nodes=tuple(nodes), **more)
-        used = {*graph.inputs, *graph.outputs}
+        used = {*graph.inputs, *graph.results}
         for node in graph.nodes:
             used |= {*node.reads, node.output}
         return replace(
@@ -92,11 +112,41 @@ class Graph:
         )
 
     def uses(self) -> dict[str, int]:
-        """Count how often each value is read; being an output is one reading."""
+        """Count how often each value is read; being a result is one reading."""
         counts = dict.fromkeys(self.values, 0)
-        for name in [*self.outputs, *(r for n in self.nodes for r in n.reads)]:
+        for name in [*self.results, *(r for n in self.nodes for r in n.reads)]:
             counts[name] += 1
         return counts
+
+
+def with_lengths(outputs: tuple[str, ...], lengths: Lengths) -> tuple[str, ...]:
+    """Return the names of outputs, and behind them those of their lengths, each once."""
+    return tuple(dict.fromkeys((*outputs, *(x.value for found in lengths.values() for x in found))))
+
+
+def check_lengths(
+    lengths: Lengths, outputs: Collection[str], values: Mapping[str, _Typed], made: Collection[str]
+) -> None:
+    """Raise GraphError unless every length is a made int64 scalar, and of an axis of an output that has no other."""
+    for name, found in lengths.items():
+        axes = [x.axis for x in found]
+        if name not in outputs or len(set(axes)) != len(axes) or not set(axes) <= set(range(len(values[name].shape))):
+            raise GraphError(f"'{name}' has lengths along the axes {axes}, which are not those of an output")
+        for value in (x.value for x in found):
+            if value not in made or value not in values:
+                raise GraphError(f"the length '{value}' of '{name}' is made by no node")
+            if values[value].dtype.name != "int64" or values[value].shape != ():
+                raise GraphError(f"the length '{value}' of '{name}' is no int64 scalar")
+
+
+class _Typed(Protocol):
+    """What has a dtype and a shape: a value, or a buffer of a plan."""
+
+    @property
+    def dtype(self) -> DType: ...
+
+    @property
+    def shape(self) -> Shape: ...
 
 
 def check(graph: Graph) -> Graph:
@@ -114,7 +164,8 @@ def check(graph: Graph) -> Graph:
             raise GraphError(f"{where} makes a value that is there already")
         try:
             bound = row.bind(node.attrs)
-            shape = row.infer([graph.values[i].shape for i in node.inputs], bound)
+            with within(graph.dims):
+                shape = row.infer([graph.values[i].shape for i in node.inputs], bound)
             made = row.infer_dtype([graph.values[i].dtype for i in node.inputs], bound)
         except NeurenixError as error:
             raise GraphError(f"{where}: {error}") from error
@@ -128,13 +179,18 @@ def check(graph: Graph) -> Graph:
     for name in graph.outputs:
         if name not in ready:
             raise GraphError(f"output '{name}' is made by no node")
+    check_lengths(graph.lengths, graph.outputs, graph.values, ready)
+    for name in sorted(loose(graph.values[n].shape for n in graph.inputs)):
+        raise GraphError(
+            f"'{name}' is part of an input's size, but no input has an axis of '{name}' alone, to tell what it is"
+        )
     smallest = {name: low for name, (low, _) in graph.dims.items()}
     for value in graph.values.values():
         free = {s for size in value.shape for s in symbols(size)} - set(graph.dims)
         if free:
             raise GraphError(f"'{value.name}' has the undeclared dimension '{sorted(free)[0]}'")
         for size in value.shape:
-            if not isinstance(size, int) and evaluate(size, smallest) < 1:
+            if not isinstance(size, int) and evaluate(size, smallest) < 0:
                 raise GraphError(
                     f"'{value.name}' has an axis of {size}, which is {evaluate(size, smallest)} where its dims are "
                     f"smallest: raise the 'min' of {', '.join(sorted(symbols(size)))} in dims"

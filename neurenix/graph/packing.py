@@ -30,14 +30,16 @@ def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _pack_panels(array: Array) -> Array:
     rows, columns = _matrix(array.shape)
-    padded = np.zeros((rows, -(-columns // PANEL) * PANEL), dtype=array.dtype)
+    panels = -(-columns // PANEL)
+    padded = np.zeros((rows, panels * PANEL), dtype=array.dtype)
     padded[:, :columns] = array.reshape(rows, columns)
-    return np.asarray(padded.reshape(rows, -1, PANEL).transpose(1, 0, 2))
+    return np.asarray(padded.reshape(rows, panels, PANEL).transpose(1, 0, 2))
 
 
 def _unpack_panels(flat: Array, shape: tuple[int, ...]) -> Array:
     rows, columns = _matrix(shape)
-    matrix = flat.reshape(-1, rows, PANEL).transpose(1, 0, 2).reshape(rows, -1)
+    panels = -(-columns // PANEL)
+    matrix = flat.reshape(panels, rows, PANEL).transpose(1, 0, 2).reshape(rows, panels * PANEL)
     return np.asarray(matrix[:, :columns].reshape(shape))
 
 
@@ -60,10 +62,10 @@ LAYOUTS = {
 }
 
 
-def pack(array: Array, layout: str) -> bytes:
+def pack(array: Array, layout: str) -> memoryview:
     """Return an array's bytes, little-endian, in a layout of the table."""
     packed = np.ascontiguousarray(LAYOUTS[layout].pack(array))
-    return packed.astype(packed.dtype.newbyteorder("<"), copy=False).tobytes()
+    return packed.astype(packed.dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8).data
 
 
 def unpack(data: bytes | memoryview, dtype: np.dtype[Any], layout: str, shape: tuple[int, ...]) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 from neurenix.dims import Ranges, Shape, Size
 from neurenix.dtypes import DType
-from neurenix.graph.graph import Epilogue, Layer
+from neurenix.graph.graph import Epilogue, Layer, Lengths, with_lengths
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """A compiled model, before it is printed for any backend."""
+    """A compiled model, before it is printed for any backend.
+
+    `custom` has the digest of the source (`UserSource.digest`) for each op of the steps that is no row of the table.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -83,6 +86,13 @@ class Plan:
     labels: tuple[str, ...] = ()
     device: str = "auto"
     threads_requested: bool = field(default=True)
+    lengths: Lengths = field(default_factory=dict)
+    custom: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The buffers that hold answers: the outputs, and the lengths that say how much of them counts."""
+        return with_lengths(self.outputs, self.lengths)
 
     def dtype(self, name: str) -> DType:
         """Return the dtype of a buffer or a parameter."""

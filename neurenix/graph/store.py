@@ -19,7 +19,7 @@ from neurenix.dims import Dim
 from neurenix.dtypes import dtype
 from neurenix.errors import GraphError, NeurenixError
 from neurenix.expr import Expr
-from neurenix.graph.graph import Epilogue, Graph, Layer, Node, Value, check
+from neurenix.graph.graph import Epilogue, Graph, Layer, Length, Node, Value, check
 
 _FORMAT = 1
 # What zipfile, NumPy, json and the reading below raise for bytes and values that are wrong; RuntimeError is
@@ -100,6 +100,7 @@ def _to_json(graph: Graph, constants: list[str]) -> dict[str, Any]:
         "device": graph.device,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
+        "lengths": {name: [[x.axis, x.value] for x in found] for name, found in graph.lengths.items()},
         "constants": constants,
         "dims": {k: list(v) for k, v in graph.dims.items()},
         "values": [[v.name, v.dtype.name, [dims.to_json(s) for s in v.shape]] for v in graph.values.values()],
@@ -129,6 +130,7 @@ def _from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
         data["name"], tuple(data["inputs"]), tuple(data["outputs"]), tuple(nodes), {v.name: v for v in values}, arrays,
         {k: (low, high) for k, (low, high) in data["dims"].items()},
         tuple(Layer(n, t, attrs_from_json(c), tuple(p)) for n, t, c, p in data["layers"]), data["device"],
+        {name: tuple(Length(*x) for x in found) for name, found in data.get("lengths", {}).items()},
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurenix.device import Device, as_device
+from neurenix.device import Device, DeviceType, as_device
 from neurenix.nn import hooks
+from neurenix.nn.backward_hooks import Watch
 from neurenix.nn.state import IncompatibleKeys, read_state, write_state
 from neurenix.nn.summary import Summary, summarise
 from neurenix.nn.tree import Parameter, Tree
@@ -37,32 +38,68 @@ class Module(Tree):
 
     training: bool
     device: Device
-    _pre_hooks: dict[int, hooks.ForwardPreHook]
-    _hooks: dict[int, hooks.ForwardHook]
+    _pre_hooks: hooks.Table
+    _hooks: hooks.Table
+    _backward_pre_hooks: hooks.Table
+    _backward_hooks: hooks.Table
     # Declared as a value, so that a subclass may give its forward any arguments.
     forward: Callable[..., Any] = _no_forward
 
     def __init__(self) -> None:
         super().__init__()
-        object.__setattr__(self, "_pre_hooks", {})
-        object.__setattr__(self, "_hooks", {})
+        for table in ("_pre_hooks", "_hooks", "_backward_pre_hooks", "_backward_hooks"):
+            object.__setattr__(self, table, {})
         self.training = True
         self.device = Device()
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        arguments = hooks.before(self._pre_hooks, self, tuple(_argument(x) for x in inputs))
         named = {k: _argument(v) for k, v in options.items()}
+        arguments, named = hooks.before(self._pre_hooks, self, tuple(_argument(x) for x in inputs), named)
+        watch = None
+        if self._backward_pre_hooks or self._backward_hooks:
+            watch = Watch(self, self._backward_pre_hooks, self._backward_hooks)
+            arguments = watch.inputs(arguments)
         with scope(self):
-            output = self.forward(*arguments, **named)
-        return hooks.after(self._hooks, self, arguments, output)
+            here = self.device.type is DeviceType.CPU
+            output = (self.forward if here else self._elsewhere)(*arguments, **named)
+        output = hooks.after(self._hooks, self, arguments, named, output)
+        return output if watch is None else watch.outputs(output)
 
-    def register_forward_pre_hook(self, hook: hooks.ForwardPreHook) -> hooks.HookHandle:
-        """Call `hook(module, inputs)` before every forward pass; what it returns replaces the inputs."""
-        return hooks.HookHandle(self._pre_hooks, hook)
+    def _elsewhere(self, *inputs: Any, **options: Any) -> Any:
+        from neurenix import compiled  # it reads the compiler, which a model on the CPU never needs
 
-    def register_forward_hook(self, hook: hooks.ForwardHook) -> hooks.HookHandle:
-        """Call `hook(module, inputs, output)` after every forward pass; what it returns replaces the output."""
-        return hooks.HookHandle(self._hooks, hook)
+        return compiled.run(self, inputs, options)
+
+    def register_forward_pre_hook(
+        self, hook: hooks.ForwardPreHook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.HookHandle:
+        """Call `hook(module, inputs)` before every forward pass; what it returns replaces the inputs.
+
+        `with_kwargs` calls `hook(module, inputs, kwargs)`, which returns both or None; `prepend` puts it first.
+        """
+        return hooks.HookHandle(self._pre_hooks, hooks.Hook(hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: hooks.ForwardHook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.HookHandle:
+        """Call `hook(module, inputs, output)` after every forward pass; what it returns replaces the output.
+
+        `with_kwargs` calls `hook(module, inputs, kwargs, output)`; `prepend` puts it first.
+        """
+        return hooks.HookHandle(self._hooks, hooks.Hook(hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(self, hook: hooks.BackwardHook, prepend: bool = False) -> hooks.HookHandle:
+        """Call `hook(module, grad_input, grad_output)` when a backward pass has the gradients of the inputs.
+
+        Both are tuples, with None for what is no tensor or was not reached; keyword arguments are not in them.
+        What the hook returns replaces `grad_input`. Raises GraphError, in the backward pass, when that has another
+        length.
+        """
+        return hooks.HookHandle(self._backward_hooks, hooks.Hook(hook), prepend)
+
+    def register_full_backward_pre_hook(self, hook: hooks.BackwardPreHook, prepend: bool = False) -> hooks.HookHandle:
+        """Call `hook(module, grad_output)` before the gradients enter the module; what it returns replaces them."""
+        return hooks.HookHandle(self._backward_pre_hooks, hooks.Hook(hook), prepend)
 
     # ── what it is ──────────────────────────────────────────────────────────────────────────────────
 
@@ -147,11 +184,21 @@ class Module(Tree):
             else:
                 parameter.grad = Tensor(np.zeros_like(parameter.numpy()))
 
-    def to(self, device: Device | str) -> Self:
-        """Move the model. Raises DeviceError, saying why, when the device is not available; "auto" takes the best."""
-        target = Device() if device == "auto" else as_device(device)
+    def to(self, device: Device | DeviceType | str) -> Self:
+        """Move the model: "webgpu", "wasm", "cuda:1", "cpu", or "auto" for the best that there is.
+
+        On a device the model answers and does not learn: in eval mode a call is compiled for the shapes of its inputs
+        and runs there, its result without history; in training mode it runs on the CPU and says so. What a device
+        cannot do moves the model back to the CPU with a RuntimeWarning, and `device` tells. Raises DeviceError, saying
+        why, when the device is not available, UnsupportedError for a name that has nothing behind it.
+        """
+        target = as_device(device)
         target.require()
         for module in self.modules():
+            if module.device.type is not DeviceType.CPU:
+                from neurenix import compiled
+
+                compiled.forget(module)
             module.device = target
         return self
 

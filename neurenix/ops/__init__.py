@@ -1,4 +1,4 @@
-"""The op table: one row per operator, read by everything else."""
+"""The op table: one row per operator, read by everything else; `custom` holds the ops that users register beside it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from neurenix.ops import (
     avg_pool,
     comparisons,
     contraction,
+    custom,
     elementwise,
     functions,
     gathering,
@@ -22,6 +23,7 @@ from neurenix.ops import (
     reduce,
     scan,
     scattering,
+    selecting,
     slicing,
     sort,
     statistics,
@@ -39,6 +41,7 @@ OPS: dict[str, Op] = {
         reduce,
         scan,
         sort,
+        selecting,
         movement,
         slicing,
         gathering,
@@ -54,12 +57,14 @@ OPS: dict[str, Op] = {
     for row in family.ROWS
 }
 
-__all__ = ["OPS", "Family", "Kernel", "Op", "get"]
+__all__ = ["OPS", "Family", "Kernel", "Op", "custom", "get"]
 
 
 def get(name: str) -> Op:
-    """Return the row of an op. Raises GraphError, with the nearest name, when there is none."""
-    if name in OPS:
-        return OPS[name]
-    near = difflib.get_close_matches(name, OPS, 1)
-    raise GraphError(f"there is no op '{name}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+    """Return the row of an op, a custom one included. Raises GraphError, with the nearest name, when there is none."""
+    row = OPS.get(name) or custom.by_name(name)
+    if row is not None:
+        return row
+    near = difflib.get_close_matches(name, [*OPS, *custom.registered()], 1)
+    hint = "; if it is a custom op, import the module that registers it" if "." in name else ""
+    raise GraphError(f"there is no op '{name}'" + (f"; did you mean '{near[0]}'?" if near else hint))

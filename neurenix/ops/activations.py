@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from neurenix.expr import Expr
 from neurenix.ops import types
 from neurenix.ops.elementwise import choosing, primitive, row
 from neurenix.ops.functions import error_function
-from neurenix.ops.op import Array
+from neurenix.ops.op import Array, Attrs
 
 _ALPHA, _SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946  # selu's, from its paper
 
@@ -62,8 +63,11 @@ def _hard_sigmoid(x: Expr, alpha: float, beta: float) -> Expr:
     return _limited(alpha * x + beta, 0, 1)
 
 
+def _relu_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
+    return ((y <= 0).apply("where", 0.0, g),)
+
+
 _sigmoid_expr = primitive("sigmoid")
-_RELU_SLOPE = ex.where(ex.call("le", ex.operand(1), 0), 0, ex.operand(0))  # of a gradient and x
 
 ROWS = (
     row("sigmoid", 1, _sigmoid_expr, _sigmoid, "1 / (1 + exp(-x)).", dtype=types.floating, domain=(-80, 80)),
@@ -71,7 +75,7 @@ ROWS = (
         domain=(-80, 80)),
     # x < 0 ? 0 : x and not max(x, 0): one instruction everywhere, and a NaN stays a NaN. At 0 its own slope would be 1.
     row("relu", 1, lambda x: ex.where(x < 0, 0, x), lambda x: np.maximum(x, 0), "max(x, 0).", dtype=types.number,
-        compute=lambda x: np.maximum(x, 0), gradient=lambda g, y, inputs, attrs: (g.map(_RELU_SLOPE, inputs[0]),)),
+        compute=lambda x: np.maximum(x, 0), gradient=_relu_gradient),
     row("relu6", 1, lambda x: _limited(x, 0, 6), lambda x: np.minimum(np.maximum(x, 0), 6), "x between 0 and 6.",
         dtype=types.number),
     row("leaky_relu", 1, lambda x, negative_slope: ex.where(x > 0, x, negative_slope * x),

@@ -9,9 +9,9 @@ import numpy as np
 
 from neurenix.dims import Shape, Size
 from neurenix.errors import GraphError
-from neurenix.ops import max_pool
+from neurenix.ops import max_pool, shapes
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
-from neurenix.ops.pooling import image_shape, image_sizes, in_either_layout
+from neurenix.ops.pooling import expect, image_shape, image_sizes, in_either_layout
 from neurenix.ops.windows import needs_nchw
 
 _ATTRS = {"output_size": REQUIRED, "layout": "NCHW"}
@@ -31,6 +31,23 @@ def _shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     if any(isinstance(s, int) and s < 1 for s in (h, w)):
         raise GraphError(f"an image of {h}x{w} has nothing to pool")
     return image_shape(n, c, oh, ow, attrs)
+
+
+def _spread_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    image: Shape = tuple(attrs["shape"])
+    made = _shape([image], {"output_size": ins[0][2:] if len(ins[0]) == 4 else (1, 1), "layout": "NCHW"})
+    expect(ins[0], made, f"the means of {shapes.show(image)}")
+    return image
+
+
+def _scattered(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    expect(ins[1], _shape(ins[:1], attrs), "what goes back to the maxima")
+    return ins[0]
+
+
+def _gathered(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    expect(ins[1], ins[0], "what is taken from")
+    return _shape(ins[:1], attrs)
 
 
 def _sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, Size]:
@@ -173,15 +190,15 @@ ROWS = (
     Op("adaptive_avg_pool2d", Family.WINDOW, "The mean of each of `output_size` windows of x (N, C, H, W).", 1, _shape,
        _avg_oracle, compute=_avg, attrs=_ATTRS, samples=_sample, gradient=_avg_gradient, kernel=_kernel(_MEAN)),
     Op("adaptive_avg_pool2d_spread", Family.WINDOW, "The transpose of adaptive_avg_pool2d from images of `shape`.", 1,
-       lambda ins, attrs: tuple(attrs["shape"]), _spread, attrs={"shape": REQUIRED}, samples=_sample_spread,
+       _spread_shape, _spread, attrs={"shape": REQUIRED}, samples=_sample_spread,
        gradient=_spread_gradient),
     Op("adaptive_max_pool2d", Family.WINDOW, "The largest of each of `output_size` windows of x (N, C, H, W).", 1,
        _shape, _max_oracle, compute=_max, attrs=_ATTRS, samples=_sample, kernel=_kernel(max_pool.LARGEST),
        gradient=lambda g, y, inputs, attrs: (inputs[0].apply("adaptive_max_pool2d_scatter", g, **attrs),)),
     Op("adaptive_max_pool2d_scatter", Family.WINDOW, "Put g where adaptive_max_pool2d found the maxima of x; add up.",
-       2, lambda ins, attrs: ins[0], _scatter, attrs=_ATTRS, samples=_sample_scatter,
+       2, _scattered, _scatter, attrs=_ATTRS, samples=_sample_scatter,
        gradient=lambda g, y, inputs, attrs: (None, inputs[0].apply("adaptive_max_pool2d_gather", g, **attrs))),
     Op("adaptive_max_pool2d_gather", Family.WINDOW, "Take v where adaptive_max_pool2d found the maxima of x.", 2,
-       _shape, _gather, attrs=_ATTRS, samples=_sample_gather,
+       _gathered, _gather, attrs=_ATTRS, samples=_sample_gather,
        gradient=lambda g, y, inputs, attrs: (None, inputs[0].apply("adaptive_max_pool2d_scatter", g, **attrs))),
 )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 
 from neurenix import expr as ex
 from neurenix.expr import Expr
+from neurenix.expr.choosing import choose
 from neurenix.ops import types
 from neurenix.ops.elementwise import primitive, row
 from neurenix.ops.op import REQUIRED, Array, Attrs, Op
@@ -69,7 +70,7 @@ ROWS = (
     row("bitwise_right_shift", 2, primitive("shr"), np.right_shift, "a // 2 ** b.", dtype=types.whole,
         samples=_sample_bits(2, 9)),
     row("where", 3, ex.where, np.where, "a where the condition holds, else b.", dtype=types.chosen,
-        gradient=_choice_slopes),
+        compute=choose, gradient=_choice_slopes),
     row("cast", 1, ex.cast, lambda x, dtype: x.astype(dtype),
         "The same values in another `dtype`; floats are cut off towards zero.", dtype=types.attribute,
         attrs={"dtype": REQUIRED}, samples=_sample_cast,

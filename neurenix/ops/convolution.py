@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from neurenix.dims import Shape, Size, smaller
 from neurenix.errors import GraphError
-from neurenix.ops import shapes
+from neurenix.ops import flops, shapes, types
 from neurenix.ops.convolution_gradients import columns_of, gathered, sample_chunks
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 from neurenix.ops.windows import WINDOW, needs_nchw, padded, sample_window, taps
+from neurenix.threads import each
 
 # Letters: N batch, C/O channels in/out, G groups, H W image, KH KW kernel, P = OH * OW windows, K = C / G * KH * KW.
 
@@ -25,7 +27,7 @@ def conv2d_oracle(x: Array, w: Array, layout: str, groups: int, **window: Any) -
     n, o, oh, ow = shapes.known(shapes.conv2d([x.shape, w.shape], {**window, "layout": layout, "groups": groups}))
     result = np.zeros((n, groups, o // groups, oh, ow), dtype=x.dtype)
     xp = padded(x, window["padding"])
-    xp = xp.reshape(n, groups, -1, *xp.shape[2:])
+    xp = xp.reshape(n, groups, xp.shape[1] // groups, *xp.shape[2:])
     wg = w.reshape(groups, o // groups, *w.shape[1:])
     for i, j, rows, cols in taps(w.shape[2:], (oh, ow), window):
         result += np.einsum("ngchw,goc->ngohw", xp[:, :, :, rows, cols], wg[:, :, :, i, j], optimize=True)
@@ -37,7 +39,7 @@ def to_last(w: Array, groups: int) -> Array:
     (G, KH, KW, C / G, O / G)."""
     if groups == 1:
         return np.asarray(w.transpose(2, 3, 1, 0))
-    return np.asarray(w.reshape(groups, -1, *w.shape[1:]).transpose(0, 3, 4, 2, 1))
+    return np.asarray(w.reshape(groups, len(w) // groups, *w.shape[1:]).transpose(0, 3, 4, 2, 1))
 
 
 def from_last(w: Array, groups: int) -> Array:
@@ -45,19 +47,19 @@ def from_last(w: Array, groups: int) -> Array:
     if groups == 1:
         return np.asarray(w.transpose(3, 2, 0, 1))
     grouped = w.transpose(0, 4, 3, 1, 2)
-    return np.asarray(grouped.reshape(-1, *grouped.shape[2:]))
+    return np.asarray(grouped.reshape(grouped.shape[0] * grouped.shape[1], *grouped.shape[2:]))
 
 
 def _im2col(x: Array, kernel_size: tuple[int, int], **window: Any) -> Array:
     n, c, h, w = x.shape
     oh, ow = shapes.known(shapes.windows(h, w, kernel_size, window))
     if kernel_size == (1, 1) and window["stride"] == (1, 1) and window["padding"] == (0, 0):
-        return np.ascontiguousarray(x.transpose(1, 0, 2, 3)).reshape(c, -1)
+        return np.ascontiguousarray(x.transpose(1, 0, 2, 3)).reshape(c, n * oh * ow)
     xp = padded(x, window["padding"]).transpose(1, 0, 2, 3)
     cols = np.empty((c, *kernel_size, n, oh, ow), dtype=x.dtype)
     for i, j, rows, columns in taps(kernel_size, (oh, ow), window):
         cols[:, i, j] = xp[:, :, rows, columns]
-    return cols.reshape(c * kernel_size[0] * kernel_size[1], -1)
+    return cols.reshape(c * kernel_size[0] * kernel_size[1], n * oh * ow)
 
 
 def _im2col_oracle(x: Array, kernel_size: tuple[int, int], stride: Any, padding: Any, dilation: Any) -> Array:
@@ -66,7 +68,7 @@ def _im2col_oracle(x: Array, kernel_size: tuple[int, int], stride: Any, padding:
     views = np.lib.stride_tricks.sliding_window_view(xp, reach, axis=(2, 3))
     picked = views[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
     columns = picked.transpose(1, 4, 5, 0, 2, 3)
-    return np.asarray(columns.reshape(xp.shape[1] * kernel_size[0] * kernel_size[1], -1))
+    return np.asarray(columns.reshape(math.prod(columns.shape[:3]), math.prod(columns.shape[3:])))
 
 
 def _col2im(cols: Array, shape: tuple[int, int, int, int], kernel_size: tuple[int, int], **window: Any) -> Array:
@@ -110,11 +112,14 @@ def conv2d(x: Array, w: Array, layout: str, groups: int, **window: Any) -> Array
     n, o, oh, ow = shapes.known(shapes.conv2d([x.shape, w.shape], {**window, "layout": layout, "groups": groups}))
     if groups > 1 and w.shape[1] == 1 and o == groups:
         return _each_channel(x, w, (oh, ow), window)
-    result, by_group = np.empty((n, o, oh, ow), dtype=x.dtype), w.reshape(groups, o // groups, -1)
-    for part in sample_chunks(n, x.shape[1] * w.shape[2] * w.shape[3] * oh * ow):
+    result, by_group = np.empty((n, o, oh, ow), dtype=x.dtype), w.reshape(groups, o // groups, math.prod(w.shape[1:]))
+
+    def compute(part: slice) -> None:
         columns, _ = columns_of(x[part], (w.shape[2], w.shape[3]), window)
-        flat = np.matmul(by_group, columns.reshape(groups, -1, columns.shape[1]))
+        flat = np.matmul(by_group, columns.reshape(groups, len(columns) // groups, columns.shape[1]))
         result[part] = gathered(flat, result[part].shape)
+
+    each(compute, sample_chunks(n, x.shape[1] * w.shape[2] * w.shape[3] * oh * ow))
     return result
 
 
@@ -147,7 +152,7 @@ def _conv2d_sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, S
     assert isinstance(depth, int)
     # The windows of one chunk are gathered into some 64 KiB, which the level-2 cache keeps; 12 is a multiple of the
     # rows of every tile.
-    chunk = smaller(max(12, min(60, 32768 // depth // 12 * 12)), (rows + 11) // 12 * 12)
+    chunk = smaller(max(12, min(60, 32768 // max(depth, 1) // 12 * 12)), (rows + 11) // 12 * 12)
     (sh, sw), (ph, pw), (dh, dw) = attrs["stride"], attrs["padding"], attrs["dilation"]
     return {
         "N": n, "H": h, "W": w, "C": c, "OH": out[1], "OW": out[2], "O": out[3], "KH": kh, "KW": kw,
@@ -206,18 +211,18 @@ def _sample_col2im(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dic
 
 ROWS = (
     Op("conv2d", Family.CONTRACTION, "2-D cross-correlation of x (N, C, H, W) with w (O, C / groups, KH, KW).", 2,
-       shapes.conv2d, conv2d_oracle, compute=conv2d, gradient=conv2d_gradient,
+       shapes.conv2d, conv2d_oracle, dtype=types.number, compute=conv2d, gradient=conv2d_gradient,
        attrs={**WINDOW, "groups": 1, "layout": "NCHW"}, domain=(-1, 1), samples=_sample_conv2d,
        kernel=Kernel("conv2d.c", _conv2d_sizes, (None, "panel8"), epilogue=True,
                      defines=lambda attrs: {"NX_GROUPED": ""} if attrs["groups"] > 1 else {},
-                     scratch=_conv2d_scratch, channels_last=True)),
+                     scratch=_conv2d_scratch, channels_last=True), flops=flops.conv2d),
     Op("im2col", Family.CONTRACTION, "The windows of x (N, C, H, W) as the columns of a (C KH KW, N OH OW) matrix.", 1,
        _im2col_shape, _im2col_oracle, compute=_im2col, attrs={"kernel_size": REQUIRED, **WINDOW},
        samples=_sample_im2col, gradient=lambda g, y, inputs, attrs: (g.col2im(shape=inputs[0].shape, **attrs),),
-       kernel=Kernel("im2col.c", _im2col_sizes, (None,))),
+       kernel=Kernel("im2col.c", _im2col_sizes, (None,), typed=True), flops=flops.per_output(0)),
     Op("col2im", Family.CONTRACTION, "The transpose of im2col: every column added back to its window in `shape`.", 1,
        _col2im_shape, _col2im_oracle, compute=_col2im,
        attrs={"shape": REQUIRED, "kernel_size": REQUIRED, **WINDOW}, samples=_sample_col2im,
        gradient=lambda g, y, inputs, attrs: (g.im2col(**{k: v for k, v in attrs.items() if k != "shape"}),),
-       kernel=Kernel("col2im.c", _col2im_sizes, (None,))),
+       kernel=Kernel("col2im.c", _col2im_sizes, (None,), typed=True), flops=flops.per_input(1)),
 )  # fmt: skip

@@ -10,7 +10,7 @@ long run of memory, and the few columns too many are cut off, or meet zeros.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from neurenix.errors import GraphError
 from neurenix.ops import shapes
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Op
 from neurenix.ops.windows import WINDOW, padded, sample_window, taps
+from neurenix.threads import each
 
 _Kernel = tuple[int, int]
 
@@ -27,11 +28,12 @@ _Kernel = tuple[int, int]
 CHUNK = 1 << 18
 
 
-def sample_chunks(n: int, windows: int) -> Iterator[slice]:
-    """Yield which samples to work on together, when the windows of one have so many elements."""
-    step = max(1, CHUNK // max(windows, 1))
-    for start in range(0, n, step):
-        yield slice(start, min(start + step, n))
+def sample_chunks(n: int, windows: int) -> list[slice]:
+    """Return which samples to work on together, when the windows of one have so many elements."""
+    count = -(-n // max(1, CHUNK // max(windows, 1)))
+    if n * windows > CHUNK // 2:  # enough for several threads
+        count = min(n, -(-count // 4) * 4)
+    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
 def is_wide(window: Attrs) -> bool:
@@ -45,23 +47,23 @@ def columns_of(x: Array, kernel: _Kernel, window: Attrs) -> tuple[Array, int]:
     oh, ow = shapes.known(shapes.windows(h, w, kernel, window))
     (ph, pw), (dh, dw) = window["padding"], window["dilation"]
     if kernel == (1, 1) and is_wide(window) and not (ph or pw):
-        return np.ascontiguousarray(x.transpose(1, 0, 2, 3)).reshape(c, -1), ow
+        return np.ascontiguousarray(x.transpose(1, 0, 2, 3)).reshape(c, n * oh * ow), ow
     if not is_wide(window):
         image = padded(x, window["padding"]).transpose(1, 0, 2, 3)
         sparse = np.empty((c, *kernel, n, oh, ow), dtype=x.dtype)
         for i, j, rows, columns in taps(kernel, (oh, ow), window):
             sparse[:, i, j] = image[:, :, rows, columns]
-        return sparse.reshape(c * kernel[0] * kernel[1], -1), ow
+        return sparse.reshape(c * kernel[0] * kernel[1], n * oh * ow), ow
     width = w + 2 * pw
     image = np.zeros((c, n, h + 2 * ph + 1, width), dtype=x.dtype)  # the last tap reaches into one row more
     image[:, :, ph : ph + h, pw : pw + w] = x.transpose(1, 0, 2, 3)
-    flat = image.reshape(c, n, -1)
+    flat = image.reshape(c, n, math.prod(image.shape[2:]))
     wide = np.empty((c, *kernel, n, oh * width), dtype=x.dtype)
     for i in range(kernel[0]):
         for j in range(kernel[1]):
             start = i * dh * width + j * dw
             wide[:, i, j] = flat[:, :, start : start + oh * width]
-    return wide.reshape(c * kernel[0] * kernel[1], -1), width
+    return wide.reshape(c * kernel[0] * kernel[1], n * oh * width), width
 
 
 def spread(g: Array, width: int) -> Array:
@@ -70,13 +72,14 @@ def spread(g: Array, width: int) -> Array:
     result = np.empty((o, n, oh, width), dtype=g.dtype)
     result[..., :ow] = g.transpose(1, 0, 2, 3)
     result[..., ow:] = 0
-    return result.reshape(o, -1)
+    return result.reshape(o, n * oh * width)
 
 
 def gathered(flat: Array, shape: Sequence[int]) -> Array:
     """Undo `spread`: return a view of shape (N, O, OH, OW) on (O, N * OH * width)."""
     n, o, oh, ow = shape
-    return np.asarray(flat.reshape(o, n, oh, -1)[..., :ow].transpose(1, 0, 2, 3))
+    width = flat.shape[-1] // (n * oh) if n * oh else ow
+    return np.asarray(flat.reshape(o, n, oh, width)[..., :ow].transpose(1, 0, 2, 3))
 
 
 def _by_group(matrix: Array, groups: int) -> Array:
@@ -86,9 +89,12 @@ def _by_group(matrix: Array, groups: int) -> Array:
 def _input_gradient(g: Array, w: Array, shape: Any, groups: int, **window: Any) -> Array:
     n, c, h, wd = shape
     result = np.empty(shape, dtype=g.dtype)
-    for part in sample_chunks(n, c * math.prod(w.shape[2:]) * math.prod(g.shape[2:])):
+
+    def compute(part: slice) -> None:
         piece = g[part]
         result[part] = _images(piece, w, (len(piece), c, h, wd), groups, window)
+
+    each(compute, sample_chunks(n, c * math.prod(w.shape[2:]) * math.prod(g.shape[2:])))
     return result
 
 
@@ -98,11 +104,12 @@ def _images(g: Array, w: Array, shape: tuple[int, int, int, int], groups: int, w
     kernel, (_, _, oh, ow) = (w.shape[2], w.shape[3]), g.shape
     (ph, pw), (dh, dw) = window["padding"], window["dilation"]
     width = wd + 2 * pw if is_wide(window) else ow
-    by = w.reshape(groups, w.shape[0] // groups, -1).transpose(0, 2, 1)
+    by = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:])).transpose(0, 2, 1)
     parts = np.matmul(by, _by_group(spread(g, width), groups)).reshape(c, *kernel, n, oh, width)
     image = np.zeros((c, n, h + 2 * ph + 1, wd + 2 * pw), dtype=g.dtype)
     if is_wide(window):
-        flat, lines = image.reshape(c, n, -1), parts.reshape(c, *kernel, n, -1)
+        flat = image.reshape(c, n, math.prod(image.shape[2:]))
+        lines = parts.reshape(c, *kernel, n, oh * width)
         for i in range(kernel[0]):
             for j in range(kernel[1]):
                 start = i * dh * width + j * dw
@@ -115,18 +122,25 @@ def _images(g: Array, w: Array, shape: tuple[int, int, int, int], groups: int, w
 
 def _weight_gradient(g: Array, x: Array, kernel_size: Any, groups: int, **window: Any) -> Array:
     (n, o), inner = g.shape[:2], x.shape[1] // groups
-    total = np.zeros((groups, o // groups, inner * math.prod(kernel_size)), dtype=g.dtype)
-    for part in sample_chunks(n, x.shape[1] * math.prod(kernel_size) * math.prod(g.shape[2:])):
+    parts = sample_chunks(n, x.shape[1] * math.prod(kernel_size) * math.prod(g.shape[2:]))
+    sums = np.empty((len(parts), groups, o // groups, inner * math.prod(kernel_size)), dtype=g.dtype)
+
+    def compute(index: int) -> None:
+        part = parts[index]
         columns, width = columns_of(x[part], kernel_size, window)
-        total += np.matmul(_by_group(spread(g[part], width), groups), _by_group(columns, groups).transpose(0, 2, 1))
-    return np.asarray(total.reshape(o, inner, *kernel_size))
+        left, right = _by_group(spread(g[part], width), groups), _by_group(columns, groups)
+        np.matmul(left, right.transpose(0, 2, 1), out=sums[index])
+
+    each(compute, range(len(parts)))
+    return np.asarray(sums.sum(axis=0).reshape(o, inner, *kernel_size))
 
 
 def _input_oracle(g: Array, w: Array, shape: Any, groups: int, **window: Any) -> Array:
     n, c, h, wd = shape
     ph, pw = window["padding"]
     image = np.zeros((n, groups, c // groups, h + 2 * ph, wd + 2 * pw), dtype=g.dtype)
-    gg, wg = g.reshape(n, groups, -1, *g.shape[2:]), w.reshape(groups, -1, *w.shape[1:])
+    gg = g.reshape(n, groups, g.shape[1] // groups, *g.shape[2:])
+    wg = w.reshape(groups, len(w) // groups, *w.shape[1:])
     for i, j, rows, cols in taps(w.shape[2:], g.shape[2:], window):
         image[:, :, :, rows, cols] += np.einsum("ngohw,goc->ngchw", gg, wg[..., i, j], optimize=True)
     return np.asarray(image[..., ph : ph + h, pw : pw + wd].reshape(shape))
@@ -134,12 +148,12 @@ def _input_oracle(g: Array, w: Array, shape: Any, groups: int, **window: Any) ->
 
 def _weight_oracle(g: Array, x: Array, kernel_size: Any, groups: int, **window: Any) -> Array:
     xp = padded(x, window["padding"])
-    xg = xp.reshape(xp.shape[0], groups, -1, *xp.shape[2:])
-    gg = g.reshape(g.shape[0], groups, -1, *g.shape[2:])
+    xg = xp.reshape(len(xp), groups, xp.shape[1] // groups, *xp.shape[2:])
+    gg = g.reshape(len(g), groups, g.shape[1] // groups, *g.shape[2:])
     result = np.empty((groups, gg.shape[2], xg.shape[2], *kernel_size), dtype=g.dtype)
     for i, j, rows, cols in taps(kernel_size, g.shape[2:], window):
         result[..., i, j] = np.einsum("ngohw,ngchw->goc", gg, xg[:, :, :, rows, cols], optimize=True)
-    return result.reshape(-1, *result.shape[2:])
+    return np.asarray(result.reshape(g.shape[1], *result.shape[2:]))
 
 
 def _convolved(x: Shape, w: Shape, g: Shape, attrs: Attrs) -> None:

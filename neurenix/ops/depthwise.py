@@ -9,7 +9,7 @@ import numpy as np
 
 from neurenix.dims import Shape, Size
 from neurenix.errors import GraphError
-from neurenix.ops import convolution, shapes
+from neurenix.ops import convolution, flops, shapes, types
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 from neurenix.ops.windows import WINDOW, needs_nchw, sample_window
 
@@ -24,6 +24,8 @@ def _shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     if len(x) != 4 or len(w) != (3 if last else 4):
         raise GraphError(f"depthwise2d takes a rank-4 image, got {shapes.show(x)} and a weight {shapes.show(w)}")
     channels = x[3] if last else x[1]
+    if channels == 0:
+        raise GraphError(f"an image of {shapes.show(x)} has no channels")
     wanted = (*attrs["kernel_size"], channels) if last else (channels, 1, *attrs["kernel_size"])
     if tuple(w) != wanted:
         raise GraphError(f"the weight must be {shapes.show(wanted)}, got {shapes.show(w)}")
@@ -79,9 +81,10 @@ def _samples(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str,
 
 ROWS = (
     Op("depthwise2d", Family.CONTRACTION, "conv2d of x (N, C, H, W) with a kernel for each channel, w (C, 1, KH, KW).",
-       2, _shape, _oracle, gradient=_gradient, domain=(-1, 1), samples=_samples,
+       2, _shape, _oracle, dtype=types.number, gradient=_gradient, domain=(-1, 1), samples=_samples,
        attrs={"kernel_size": REQUIRED, **WINDOW, "layout": "NCHW"},
        compute=lambda x, w, layout, kernel_size, **window: convolution.conv2d(x, w, "NCHW", x.shape[1], **window)
        if layout == "NCHW" else _oracle(x, w, layout=layout, kernel_size=kernel_size, **window),
-       kernel=Kernel("depthwise2d.c", _sizes, (None, "rows"), epilogue=True, defines=_defines, channels_last=True)),
+       kernel=Kernel("depthwise2d.c", _sizes, (None, "rows"), epilogue=True, defines=_defines, channels_last=True),
+       flops=flops.conv2d),
 )  # fmt: skip

@@ -47,8 +47,8 @@ def _gather_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     if not x:
         raise GraphError("a scalar has no axis to gather along")
     axis = shapes.axis_of(attrs["axis"], len(x))
-    if x[axis] == 0 and product(indices) != 0:
-        raise GraphError(f"axis {axis} of {shapes.show(x)} is empty")
+    if product(indices) != 0:
+        shapes.need_elements(x, axis)
     return (*x[:axis], *indices, *x[axis + 1 :])
 
 
@@ -77,8 +77,8 @@ def elements_shape(x: Shape, indices: Shape, axis: int) -> int:
     at = shapes.axis_of(axis, len(x))
     if any(a != b for i, (a, b) in enumerate(zip(x, indices)) if i != at):
         raise GraphError(f"indices {shapes.show(indices)} and {shapes.show(x)} differ in another axis than {at}")
-    if x[at] == 0 and product(indices) != 0:
-        raise GraphError(f"axis {at} of {shapes.show(x)} is empty")
+    if product(indices) != 0:
+        shapes.need_elements(x, at)
     return at
 
 
@@ -134,7 +134,11 @@ def nd_places(x: Array, indices: Array, batch_dims: int) -> tuple[Array, ...]:
 
 def _nd_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     x, indices = ins
-    _, inner = nd_parts(x, indices, attrs["batch_dims"])
+    batch = attrs["batch_dims"]
+    depth, inner = nd_parts(x, indices, batch)
+    if product(indices) != 0:
+        for axis in range(batch, batch + depth):
+            shapes.need_elements(x, axis)
     return (*indices[:-1], *inner)
 
 

@@ -11,15 +11,41 @@ from neurenix.dims import Shape, Size, product
 from neurenix.errors import UnsupportedError
 from neurenix.ops import shapes, types
 from neurenix.ops.op import Array, Attrs, Family, Kernel, Op
+from neurenix.threads import each, held_blas
 
 # Columns of B that one thread packs and multiplies at a time; NX_GROUP in kernels/c/batch_matmul.c.
 GROUP = 64
 
+# Multiplications that are worth a thread's while.
+_PIECE = 1 << 23
+
 
 def _matmul(a: Array, b: Array) -> Array:
     if b.ndim == 2 and a.ndim > 2 and a.size:  # one large product and not many small ones
-        return np.asarray(np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1]))
-    return np.asarray(np.matmul(a, b))
+        return _product(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
+    return _product(a, b)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Multiply in pieces of the result's longer side. BLAS's own threads would sum in another order."""
+    pieces = a.shape[0] * a.shape[1] * b.shape[1] // _PIECE if a.ndim == b.ndim == 2 and a.dtype == b.dtype else 0
+    if pieces < 2:
+        with held_blas():
+            return np.asarray(np.matmul(a, b))
+    (rows, _), (_, columns) = a.shape, b.shape
+    result = np.empty((rows, columns), dtype=a.dtype)
+    length = max(rows, columns)
+    step = -(-length // (1 << (pieces - 1).bit_length()))  # a power of two of them: fair to 2 threads, and to 4
+
+    def multiply(start: int) -> None:
+        part = slice(start, start + step)
+        if rows >= columns:
+            np.matmul(a[part], b, out=result[part])
+        else:
+            np.matmul(a, b[:, part], out=result[:, part])
+
+    each(multiply, range(0, length, step))
+    return result
 
 
 def _matmul_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, Any]:
@@ -29,6 +55,9 @@ def _matmul_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, An
         return da, None
     if b.ndim == 2 and a.ndim > 2:  # the sum over the batch happens inside the product
         a, g = a.reshape((-1, a.shape[-1])), g.reshape((-1, g.shape[-1]))
+    if b.ndim == 2 and a.ndim == 2 and b.traced is None and b.numpy().flags.f_contiguous:
+        # b is a weight turned round, and so is its gradient in memory: no one has to copy it into order
+        return da, (g.transpose(0, 1) @ a).transpose(0, 1)
     return da, (a.transpose(-1, -2) @ g).sum_to(b.shape)
 
 
@@ -121,14 +150,16 @@ def _leading(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 ROWS = (
-    Op("matmul", Family.CONTRACTION, "(…, M, K) times (…, K, N); leading axes broadcast.", 2, shapes.matmul,
+    Op("matmul", Family.CONTRACTION, "(…, M, K) times (…, K, N); leading axes broadcast. Whole numbers keep "
+       "their dtype, and wrap around.", 2, shapes.matmul,
        lambda a, b: np.einsum("...mk,...kn->...mn", a, b), dtype=types.number, compute=_matmul,
        gradient=_matmul_gradient, kernel=Kernel("matmul.c", _matmul_sizes, (None, "panel8"), epilogue=True),
        domain=(-1, 1), samples=_sample_matmul),
     # What the compiler makes of a matmul by something that it does not know beforehand.
     Op("batch_matmul", Family.CONTRACTION, "As matmul, with B given as (…, N, K) where it is `transposed`.", 2,
        _batch_shape, lambda a, b, transposed: np.einsum("...mk,...kn->...mn", a, _turned(b, transposed)),
-       dtype=types.number, compute=lambda a, b, transposed: np.matmul(a, _turned(b, transposed)),
+       dtype=types.number, compute=lambda a, b, transposed: _product(a, _turned(b, transposed)),
        gradient=_batch_gradient, attrs={"transposed": False}, domain=(-1, 1), samples=_sample_batch,
-       kernel=Kernel("batch_matmul.c", _batch_sizes, (None, None), epilogue=True, scratch=_batch_scratch)),
+       kernel=Kernel("batch_matmul.c", _batch_sizes, (None, None), epilogue=True, typed=True,
+                     scratch=_batch_scratch)),
 )  # fmt: skip

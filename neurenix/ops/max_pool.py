@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from neurenix.dims import Shape
 from neurenix.ops import shapes, types
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 from neurenix.ops.pooling import (
     axis_taps,
     borders,
+    expect,
     in_either_layout,
     inner,
     padded,
@@ -52,11 +54,15 @@ def _max_pool2d_oracle(x: Array, **attrs: Any) -> Array:
     return np.asarray(picked[:, :, :oh, :ow].max(axis=(4, 5)))
 
 
-def _winners(x: Array, attrs: Attrs) -> Iterator[tuple[slice, slice, Array]]:
-    """Yield for each tap where it is the first to hold its window's maximum (PyTorch's rule for equal ones)."""
+def _winners(x: Array, attrs: Attrs, y: Array | None = None) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield for each tap where it is the first to hold its window's maximum (PyTorch's rule for equal ones).
+
+    `y` are the maxima, where they are known.
+    """
     needs_nchw("max_pool2d", attrs)
     xp, out = padded(x, attrs, -np.inf), shapes.known(pooled([x.shape], attrs))[2:]
-    y = reduce_windows(np.maximum, xp, attrs, out)
+    if y is None:
+        y = reduce_windows(np.maximum, xp, attrs, out)
     free = np.ones(y.shape, dtype=bool)
     for rows in axis_taps(0, out, attrs):
         for cols in axis_taps(1, out, attrs):
@@ -66,10 +72,10 @@ def _winners(x: Array, attrs: Attrs) -> Iterator[tuple[slice, slice, Array]]:
             yield rows, cols, wins
 
 
-def scatter(x: Array, g: Array, **attrs: Any) -> Array:
+def scatter(x: Array, g: Array, y: Array | None = None, **attrs: Any) -> Array:
     result = np.zeros(padded(x, attrs, 0).shape, dtype=g.dtype)
     apart = all(s >= d * (k - 1) + 1 for s, d, k in zip(attrs["stride"], attrs["dilation"], attrs["kernel_size"]))
-    for rows, cols, wins in _winners(x, attrs):
+    for rows, cols, wins in _winners(x, attrs, y):
         place = result[:, :, rows, cols]
         if apart:  # windows that share no element: every place is written once
             np.multiply(g, wins, out=place)
@@ -83,6 +89,22 @@ def gather(x: Array, v: Array, **attrs: Any) -> Array:
     return np.asarray(sum(vp[:, :, rows, cols] * wins for rows, cols, wins in _winners(x, attrs)))
 
 
+def _scattered(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    expect(ins[1], pooled(ins[:1], attrs), "what goes back to the maxima")
+    expect(ins[2], ins[1], "the maxima")
+    return ins[0]
+
+
+def _gathered(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    expect(ins[1], ins[0], "what is taken from")
+    return pooled(ins[:1], attrs)
+
+
+def _gather_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, Any]:
+    x = inputs[0]
+    return None, x.apply("max_pool2d_scatter", g, x.detach().apply("max_pool2d", **attrs), **attrs)
+
+
 def _indices(x: Array, **attrs: Any) -> Array:
     _, _, (top, _), (left, _) = borders(x.shape, attrs)
     result = np.zeros(shapes.known(pooled([x.shape], attrs)), dtype=np.int64)
@@ -94,8 +116,10 @@ def _indices(x: Array, **attrs: Any) -> Array:
 
 
 def _sample_spread(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
-    (x,), attrs = sample_pool(rng)
-    return [x, shapes.known(pooled([x], {**ATTRS, **attrs}))], attrs
+    (shape,), attrs = sample_pool(rng)
+    x = rng.uniform(-10, 10, shape)
+    y = _max_pool2d_oracle(x, **{**ATTRS, **attrs})
+    return [x, y.shape, y], attrs
 
 
 def _sample_pick(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
@@ -106,14 +130,14 @@ def _sample_pick(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[
 ROWS = (
     Op("max_pool2d", Family.WINDOW, "The largest element of each window of x (N, C, H, W).", 1, pooled,
        _max_pool2d_oracle, compute=_max_pool2d, attrs=ATTRS, samples=sample_pool,
-       gradient=lambda g, y, inputs, attrs: (inputs[0].apply("max_pool2d_scatter", g, **attrs),),
+       gradient=lambda g, y, inputs, attrs: (inputs[0].apply("max_pool2d_scatter", g, y, **attrs),),
        kernel=Kernel("pool2d.c", pool_sizes, (None,), channels_last=True, defines=lambda attrs: LARGEST)),
-    Op("max_pool2d_scatter", Family.WINDOW, "Put g where max_pool2d found each window's maximum in x; add up.", 2,
-       lambda ins, attrs: ins[0], scatter, attrs=ATTRS, samples=_sample_spread,
-       gradient=lambda g, y, inputs, attrs: (None, inputs[0].apply("max_pool2d_gather", g, **attrs))),
+    Op("max_pool2d_scatter", Family.WINDOW, "Put g where max_pool2d found each window's maximum, y, in x; add up.", 3,
+       _scattered, scatter, attrs=ATTRS, samples=_sample_spread,
+       gradient=lambda g, y, inputs, attrs: (None, inputs[0].apply("max_pool2d_gather", g, **attrs), None)),
     Op("max_pool2d_gather", Family.WINDOW, "Take v where max_pool2d found each window's maximum in x.", 2,
-       pooled, gather, attrs=ATTRS, samples=_sample_pick,
-       gradient=lambda g, y, inputs, attrs: (None, inputs[0].apply("max_pool2d_scatter", g, **attrs))),
+       _gathered, gather, attrs=ATTRS, samples=_sample_pick,
+       gradient=_gather_gradient),
     Op("max_pool2d_indices", Family.WINDOW, "Where max_pool2d found each window's maximum: h * W + w.", 1, pooled,
        _indices, dtype=types.int64, attrs=ATTRS, samples=sample_pool),
 )  # fmt: skip

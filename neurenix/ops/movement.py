@@ -1,4 +1,4 @@
-"""The moving rows that keep a tensor whole, reshape, permute, expand; and iota, which counts places."""
+"""The moving rows that keep a tensor whole, reshape, permute, expand; iota, which counts places; dimension."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurenix.dims import Shape, Size
+from neurenix.dims import Shape, Size, least
 from neurenix.errors import GraphError
 from neurenix.ops import shapes, strides, types
 from neurenix.ops.op import REQUIRED, Attrs, Family, Kernel, Op
@@ -33,7 +33,7 @@ def _expand_sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, S
 
 
 def _iota_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
-    if strides.least(attrs["size"]) < 0:
+    if least(attrs["size"]) < 0:
         raise GraphError(f"there are no {attrs['size']} places to count")
     return (attrs["size"],)
 
@@ -87,4 +87,10 @@ ROWS = (
        gradient=lambda g, y, inputs, attrs: (),
        kernel=Kernel("iota.c", lambda ins, out, attrs: {"n": out[0]}, (), typed=True,
                      defines=lambda attrs: {"NX_PLACE(i)": "((i) != 0)" if attrs["dtype"] == "bool" else "(i)"})),
+    Op("dimension", Family.MOVEMENT, "The number that a symbolic `size` is in this run, in a `dtype`.", 0,
+       lambda ins, attrs: (), lambda size, dtype: np.asarray(size).astype(dtype), dtype=types.attribute,
+       attrs={"size": REQUIRED, "dtype": "int64"},
+       samples=lambda rng: ([], {"size": int(rng.integers(0, 100)), "dtype": str(rng.choice(["float32", *KINDS[:2]]))}),
+       gradient=lambda g, y, inputs, attrs: (),
+       kernel=Kernel("dimension.c", lambda ins, out, attrs: {"size": attrs["size"]}, (), typed=True)),
 )  # fmt: skip

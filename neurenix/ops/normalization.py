@@ -10,16 +10,20 @@ import numpy as np
 
 from neurenix.dims import Shape, Size, product
 from neurenix.errors import GraphError
-from neurenix.ops import shapes, types
+from neurenix.ops import flops, shapes, types
 from neurenix.ops.op import Array, Attrs, Family, Kernel, Op
 
 
 def _log_softmax(x: Array, axis: int) -> Array:
+    if not x.size:  # the largest of none has no value
+        return x
     shifted = x - x.max(axis=axis, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)))
 
 
 def _softmax(x: Array, axis: int) -> Array:
+    if not x.size:
+        return x
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
@@ -48,13 +52,14 @@ def _rowwise(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     (shape,), eps = ins, attrs["eps"]
     if type(eps) is not float or not 0 <= eps < math.inf:
         raise GraphError(f"eps is a float of at least 0, got {eps!r}")
-    if not shape or shape[-1] == 0:
-        raise GraphError(f"the last axis of {shapes.show(shape)} has no elements")
+    if not shape:
+        raise GraphError("a scalar has no last axis")
+    shapes.need_elements(shape, len(shape) - 1)
     return shape
 
 
 def _defines(centred: int) -> Any:
-    return lambda attrs: {"NX_CENTRED": str(centred), "NX_EPS": f"{float(attrs['eps'])!r}f"}
+    return lambda attrs: {"NX_CENTRED": str(centred), "NX_EPS": repr(float(attrs["eps"]))}
 
 
 def _standardize(x: Array, eps: float) -> Array:
@@ -96,15 +101,17 @@ def _sample_rows(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[
 ROWS = (
     Op("softmax", Family.NORMALIZATION, "exp(x) divided by its sum along `axis`.", 1, shapes.same, _softmax,
        dtype=types.floating, attrs={"axis": -1}, gradient=_softmax_gradient, samples=_sample_softmax,
-       kernel=Kernel("softmax.c", _rows, (None,))),
+       kernel=Kernel("softmax.c", _rows, (None,), typed=True)),
     Op("log_softmax", Family.NORMALIZATION, "The logarithm of softmax along `axis`, without its rounding.", 1,
        shapes.same, _log_softmax, dtype=types.floating, attrs={"axis": -1}, gradient=_log_softmax_gradient,
-       samples=_sample_softmax, kernel=Kernel("log_softmax.c", _rows, (None,))),
+       samples=_sample_softmax, kernel=Kernel("log_softmax.c", _rows, (None,), typed=True)),
     Op("standardize", Family.NORMALIZATION, "(x - mean) / sqrt(variance + eps), both along the last axis.", 1, _rowwise,
        _standardize_oracle, dtype=types.floating, compute=_standardize, attrs={"eps": 1e-5},
        gradient=_standardize_gradient, samples=_sample_rows,
-       kernel=Kernel("standardize.c", _rows, (None,), epilogue=True, defines=_defines(1))),
+       kernel=Kernel("standardize.c", _rows, (None,), epilogue=True, typed=True, defines=_defines(1))),
     Op("rms_norm", Family.NORMALIZATION, "x / sqrt(mean of x² + eps) along the last axis.", 1, _rowwise,
        _rms_norm_oracle, dtype=types.floating, attrs={"eps": 1e-5}, gradient=_rms_norm_gradient,
-       samples=_sample_rows, kernel=Kernel("standardize.c", _rows, (None,), epilogue=True, defines=_defines(0))),
+       samples=_sample_rows,
+       kernel=Kernel("standardize.c", _rows, (None,), epilogue=True, typed=True, defines=_defines(0)),
+       flops=flops.per_output(3)),
 )  # fmt: skip

@@ -19,7 +19,10 @@ from neurenix import expr as ex
 from neurenix.dims import Shape, Size
 from neurenix.dtypes import DType, dtype
 from neurenix.errors import GraphError
+from neurenix.ops import flops as fl
 from neurenix.ops import types
+from neurenix.ops.user_source import UserSource
+from neurenix.threads import each
 
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
@@ -35,6 +38,19 @@ class Family(str, Enum):
     WINDOW = "window"
     NORMALIZATION = "normalization"
     RECURRENT = "recurrent"
+    CUSTOM = "custom"  # registered by users, see `ops.custom`
+
+
+_FLOPS: Mapping[Family, fl.Rule] = {
+    Family.ELEMENTWISE: fl.per_output(1),
+    Family.REDUCE: fl.per_input(1),
+    Family.MOVEMENT: fl.per_output(0),
+    Family.CONTRACTION: fl.matmul,
+    Family.WINDOW: fl.window,
+    Family.NORMALIZATION: fl.per_input(5),
+    Family.RECURRENT: fl.recurrent,
+    Family.CUSTOM: fl.per_output(1),  # the least that it can be
+}
 
 
 class Required:
@@ -59,7 +75,8 @@ class Kernel:
 
     A kernel takes float32, unless it is `typed`: then NX_TYPE is the output's element type, NX_IN that of input 0,
     and NX_INDEX that of input `index`. `in_place` means that the output is input 0's own buffer. `defines(attrs)` are
-    further macros that change the loop itself, such as what a reduction does to two elements.
+    further macros that change the loop itself, such as what a reduction does to two elements. `user` is the source of a
+    custom op's kernel, which is no file of kernels/c.
     """
 
     source: str
@@ -72,6 +89,7 @@ class Kernel:
     defines: Callable[[Attrs], dict[str, str]] | None = None
     scratch: Callable[[Mapping[str, Size]], Size] | None = None
     channels_last: bool = False
+    user: UserSource | None = None
 
 
 # The expressions of elementwise ops without attributes, by their names: building one costs more than a small array's
@@ -87,9 +105,10 @@ class Op:
     **attrs)` is an independent NumPy definition, correct in any float precision: tests and golden values
     come from it. `compute` is the eager implementation where the oracle would be too slow to train with.
     `gradient(g, y, inputs, attrs)` returns the gradient for each input (or None), written with the inputs'
-    own operators, so that it can be traced and differentiated again; an elementwise op leaves it out and has
-    the derivative of its `expr`. `domain` bounds each input in tests, and `samples(rng)` gives for each of
-    them a shape or an array, and attributes; `tolerance` is the accepted relative error of a float32 kernel.
+    own operators, so that it can be traced and differentiated again; an elementwise op leaves it out, or returns
+    None, and has the derivative of its `expr`. `domain` bounds each input in tests, and `samples(rng)` gives for each
+    of them a shape or an array, and attributes; `tolerance` is the accepted relative error of a float32 kernel.
+    `flops` counts the arithmetic where the family's rule does not.
     """
 
     name: str
@@ -107,9 +126,12 @@ class Op:
     tolerance: float = 1e-5
     kernel: Kernel | None = None
     samples: Callable[[np.random.Generator], tuple[list[Any], dict[str, Any]]] | None = None
+    flops: fl.Rule | None = None
 
     def bind(self, attrs: Attrs) -> dict[str, Any]:
         """Fill in the defaults; an unknown or missing attribute is a GraphError."""
+        if not attrs and not self.attrs:
+            return {}
         unknown = sorted(set(attrs) - set(self.attrs))
         if unknown:
             known = ", ".join(self.attrs) or "none"
@@ -146,27 +168,33 @@ class Op:
         made = self.expr(*map(ex.operand, range(self.arity if self.arity >= 0 else 0)), **attrs)
         return made if attrs else _plain_expressions.setdefault(self.name, made)
 
+    def count_flops(self, shapes: Sequence[fl.Sizes], out: fl.Sizes, attrs: Attrs) -> int:
+        """Return how much arithmetic an op that has a kernel does for inputs and an output of these shapes."""
+        if self.flops is None and self.expr is not None:
+            return fl.in_expression(self.expression(attrs)) * math.prod(out)
+        return (self.flops or _FLOPS[self.family])(shapes, out, attrs)
+
     def evaluate(self, arrays: Sequence[Array], attrs: Attrs) -> Array:
         """Compute the op eagerly with NumPy, in the inputs' precision."""
         out = self.infer_dtype([dtype(a.dtype) for a in arrays], attrs).numpy
+        if self.compute is None and self.expr is not None:
+            return pointwise(self.expression(attrs), arrays, out)
         with np.errstate(all="ignore"):
-            if self.compute is not None:
-                return np.asarray(self.compute(*arrays, **attrs), dtype=out)
-            if self.expr is not None:
-                return pointwise(self.expression(attrs), arrays, out)
-            return np.asarray(self.oracle(*arrays, **attrs), dtype=out)
+            return np.asarray((self.compute or self.oracle)(*arrays, **attrs), dtype=out)
 
 
 # Elements of a block that the steps of an expression take turns on: its intermediate results stay in the cache, and
 # are small enough that the allocator need not ask the system for each (from 128 KiB on, most of them do).
-BLOCK = 28 << 10
+BLOCK = 14 << 10
 
 
 def pointwise(expr: ex.Expr, arrays: Sequence[Array], out: np.dtype[Any]) -> Array:
     """Compute a scalar expression on arrays that broadcast, those that it does not read included."""
-    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    shape = arrays[0].shape
+    if any(a.shape != shape for a in arrays):
+        shape = np.broadcast_shapes(*(a.shape for a in arrays))
     with np.errstate(all="ignore"):
-        if math.prod(shape) > 2 * BLOCK and len(expr.args) and any(a.args for a in expr.args):
+        if math.prod(shape) > 2 * BLOCK and any(a.args for a in expr.args):
             return _in_blocks(expr, arrays, shape, out)
         result = np.asarray(ex.evaluate(expr, arrays), dtype=out)
     return result if result.shape == shape else np.broadcast_to(result, shape).copy()
@@ -181,7 +209,13 @@ def _in_blocks(expr: ex.Expr, arrays: Sequence[Array], shape: tuple[int, ...], o
     axis = next(i for i, size in enumerate(whole.shape) if size > 1)
     views = [np.broadcast_to(a, (*(1,) * (whole.ndim - a.ndim), *a.shape)) for a in arrays]
     rows = max(1, BLOCK * whole.shape[axis] // whole.size)
-    for start in range(0, whole.shape[axis], rows):
+
+    def compute(start: int) -> None:
         part = (slice(None),) * axis + (slice(start, start + rows),)
-        whole[part] = ex.evaluate(expr, [v[part] if v.shape[axis] > 1 else v for v in views])
+        place = whole[part]
+        made = ex.evaluate(expr, [v[part] if v.shape[axis] > 1 else v for v in views], place)
+        if made is not place:
+            place[...] = made
+
+    each(compute, range(0, whole.shape[axis], rows))
     return result

@@ -58,6 +58,12 @@ def pooled(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     return image_shape(n, c, oh, ow, attrs)
 
 
+def expect(found: Shape, wanted: Shape, what: str) -> None:
+    """Raise GraphError unless a shape is the one that it must be."""
+    if tuple(found) != tuple(wanted):
+        raise GraphError(f"{what} must be {shapes.show(tuple(wanted))}, got {shapes.show(tuple(found))}")
+
+
 def _window(attrs: Attrs) -> tuple[tuple[int, int], ...]:
     """Return kernel size, stride, padding and dilation, a pair each."""
     found = []

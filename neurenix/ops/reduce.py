@@ -72,16 +72,10 @@ def _mean_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     return shapes.reduced(ins, attrs)
 
 
-def _most_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
-    result = shapes.reduced(ins, attrs)
-    empty = [a for a in reduced_axes(ins[0], attrs) if ins[0][a] == 0]
-    if empty:
-        raise GraphError(f"nothing is the largest of none: {shapes.show(ins[0])} is empty along axes {tuple(empty)}")
-    return result
-
-
 def _position_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
-    return _most_shape(ins, {"axes": (attrs["axis"],), "keepdims": attrs["keepdims"]})
+    for axis in reduced_axes(ins[0], {"axes": (attrs["axis"],)}):
+        shapes.need_elements(ins[0], axis)
+    return shapes.reduced(ins, {"axes": (attrs["axis"],), "keepdims": attrs["keepdims"]})
 
 
 def _over(x: Array, axes: Any) -> Any:
@@ -143,7 +137,7 @@ def _kernel(each: str, combine: str, init: str, finish: str = "(a)", sizes: Any 
 
 
 def _mean_defines(attrs: Attrs) -> dict[str, str]:
-    count = f"(float)nx_max_int((n) - {int(attrs['correction'])}, 0)" if attrs["correction"] else "(float)(n)"
+    count = f"(NX_REAL)nx_max_int((n) - {int(attrs['correction'])}, 0)" if attrs["correction"] else "(NX_REAL)(n)"
     return {"NX_EACH(x)": "(x)", "NX_COMBINE(a, b)": "nx_add(a, b)", "NX_INIT": "0",
             "NX_FINISH(a, n)": f"((a) / {count})"}  # fmt: skip
 
@@ -207,6 +201,17 @@ def _numpy(function: Any) -> Any:
     return lambda x, axes, keepdims: np.asarray(function(x, axis=_over(x, axes), keepdims=keepdims))
 
 
+def _most(function: Any, largest: bool) -> Any:
+    """Of no elements the largest is the least that the dtype has, as in ONNX, and the other way round."""
+
+    def oracle(x: Array, axes: Any, keepdims: bool) -> Array:
+        limits = (-np.inf, np.inf) if x.dtype.kind == "f" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
+        first = {} if x.size else {"initial": x.dtype.type(limits[not largest])}
+        return np.asarray(function(x, axis=_over(x, axes), keepdims=keepdims, **first))
+
+    return oracle
+
+
 def _of(inner: Any, outer: Any = lambda a: a) -> Any:
     return lambda x, axes, keepdims: outer(_sum(inner(x), axes, keepdims))
 
@@ -225,20 +230,22 @@ ROWS = (
          compute=_mean_fast, gradient=gradients.of_mean, **_MEAN),
     _row("prod", "The product over `axes`; integers and bool multiply in int64.", _prod,
          _kernel("(x)", "nx_mul(a, b)", "1"), gradient=gradients.of_prod, dtype=accumulated, samples=_sample_factors),
-    _row("max", "The largest element over `axes`, NaN if there is one; equal ones share the gradient.", _numpy(np.max),
-         _kernel("(x)", "nx_larger(a, b)", "NX_LOWEST"), gradient=gradients.of_max, shape=_most_shape,
+    _row("max", "The largest element over `axes`, NaN if there is one, the least number of the dtype if there is "
+         "none; equal ones share the gradient.", _most(np.max, True),
+         _kernel("(x)", "nx_larger(a, b)", "NX_LEAST(NX_TYPE)"), gradient=gradients.of_max,
          dtype=types.number, samples=_sample_any_dtype),
-    _row("min", "The smallest element over `axes`, NaN if there is one; equal ones share the gradient.", _numpy(np.min),
-         _kernel("(x)", "nx_smaller(a, b)", "NX_HIGHEST"), gradient=gradients.of_max, shape=_most_shape,
+    _row("min", "The smallest element over `axes`, NaN if there is one, the largest number of the dtype if there "
+         "is none; equal ones share the gradient.", _most(np.min, False),
+         _kernel("(x)", "nx_smaller(a, b)", "NX_MOST(NX_TYPE)"), gradient=gradients.of_max,
          dtype=types.number, samples=_sample_any_dtype),
     _row("any", "Whether some element over `axes` is not 0.", _numpy(np.any), _kernel("((x) != 0)", "((a) | (b))", "0"),
          dtype=types.boolean, samples=_sample_conditions),
     _row("all", "Whether no element over `axes` is 0.", _numpy(np.all), _kernel("((x) != 0)", "((a) & (b))", "1"),
          dtype=types.boolean, samples=_sample_conditions),
     _row("l1_norm", "The sum of the absolute values over `axes`.", _of(np.abs),
-         _kernel("nx_abs(x)", "nx_add(a, b)", "0"), gradient=gradients.of_l1_norm, dtype=types.floating),
+         _kernel("nx_magnitude(x)", "nx_add(a, b)", "0"), gradient=gradients.of_l1_norm, dtype=types.floating),
     _row("l2_norm", "The square root of the sum of squares over `axes`; where it is 0 so is its gradient.",
-         _of(np.square, np.sqrt), _kernel("((x) * (x))", "nx_add(a, b)", "0", "nx_sqrt(a)"),
+         _of(np.square, np.sqrt), _kernel("((x) * (x))", "nx_add(a, b)", "0", "nx_root(a)"),
          gradient=gradients.of_l2_norm, dtype=types.floating),
     _row("sum_square", "The sum of squares over `axes`.", _of(np.square),
          _kernel("((x) * (x))", "nx_add(a, b)", "0"), gradient=gradients.of_sum_square, dtype=types.floating),

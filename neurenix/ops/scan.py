@@ -148,5 +148,6 @@ ROWS = (
     Op("linear_scan", Family.REDUCE, "y[i] = a[i] * y[i-1] + b[i] along `axis`, from 0: backwards where `reverse`; "
        "y[i-1] in y[i]'s place where `exclusive`; a[i-1] in a[i]'s place where `late`.", 2, _linear_shape,
        _linear_scan, attrs={**_ATTRS, "late": False}, gradient=_linear_scan_gradient, samples=_sample_linear,
-       dtype=types.floating, domain=(-1.5, 1.5), kernel=Kernel("linear_scan.c", _sizes, (None, None), defines=_flags)),
+       dtype=types.floating, domain=(-1.5, 1.5), kernel=Kernel("linear_scan.c", _sizes, (None, None), typed=True,
+                                                 defines=_flags)),
 )  # fmt: skip

@@ -21,10 +21,10 @@ from neurenix.ops.op import Array, Attrs, Family, Kernel, Op
 
 _COMBINE = {
     "none": "(b)",
-    "add": "((a) + (b))",
-    "mul": "((a) * (b))",
-    "max": "((a) > (b) || (a) != (a) ? (a) : (b))",
-    "min": "((a) < (b) || (a) != (a) ? (a) : (b))",
+    **{
+        name: f"nx_put(NX_TYPE)({function}(nx_get(NX_TYPE)(a), nx_get(NX_TYPE)(b)))"
+        for name, function in (("add", "nx_add"), ("mul", "nx_mul"), ("max", "nx_larger"), ("min", "nx_smaller"))
+    },
 }
 _UFUNCS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 _EQUAL = ex.where(ex.call("eq", ex.operand(0), ex.operand(1)), 1, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neurenix.dims import Shape, Size, product
+from neurenix.dims import Shape, Size, product, smallest, symbols
 from neurenix.errors import GraphError
 from neurenix.ops.op import Attrs
 
@@ -27,16 +27,26 @@ def known(shape: Shape) -> tuple[int, ...]:
     return tuple(int(s) for s in shape if isinstance(s, int))
 
 
+def need_elements(shape: Shape, axis: int) -> None:
+    """Raise GraphError unless an axis has an element where its dims are smallest."""
+    if shape[axis] == 0:
+        raise GraphError(f"axis {axis} of {show(shape)} is empty")
+    if smallest(shape[axis]) < 1:
+        names = ", ".join(sorted(symbols(shape[axis])))
+        raise GraphError(f"axis {axis} of {show(shape)} may be empty, and needs an element: raise the 'min' of {names}")
+
+
 def same(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
-    """Keep the shape; `axis`, where there is one, must be one of its axes and not empty."""
+    """Keep the shape; `axis` must be one of its axes."""
     (shape,) = shapes
-    if shape[axis_of(attrs["axis"], len(shape))] == 0:
-        raise GraphError(f"axis {attrs['axis']} of {show(shape)} is empty")
+    axis_of(attrs["axis"], len(shape))
     return shape
 
 
 def broadcast(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
     """NumPy's broadcasting; a symbolic size fits itself and 1."""
+    if shapes and all(shape == shapes[0] for shape in shapes):
+        return tuple(shapes[0])
     rank = max(map(len, shapes), default=0)
     result: list[Size] = []
     for axis in range(rank):

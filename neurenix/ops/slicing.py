@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from neurenix import expr as ex
-from neurenix.dims import Shape, Size, product
+from neurenix.dims import Shape, Size, least, product
 from neurenix.errors import GraphError, UnsupportedError
 from neurenix.ops import shapes, strides
 from neurenix.ops.movement import maybe_typed, some_shape, view_sizes
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 from neurenix.ops.spans import span, spread
-from neurenix.ops.strides import least
 
 _MOST_PAD_AXES = 4
 

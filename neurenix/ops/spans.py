@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from neurenix.dims import Dim, Size, larger
+from neurenix.dims import Dim, Size, larger, least
 from neurenix.errors import GraphError
-from neurenix.ops.strides import at_least_0, least, shorter
+from neurenix.ops.strides import at_least_0, shorter
 
 
 def _from_start(size: Size) -> bool:

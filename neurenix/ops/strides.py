@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neurenix.dims import Shape, Size, bounds, larger, smaller, symbols
+from neurenix.dims import Shape, Size, larger, least, lowest, smaller
 from neurenix.errors import UnsupportedError
 
 MOST_AXES = 6
-
-_LARGEST = 1 << 40
-
-
-def least(size: Size) -> int:
-    """Return a number that a size never falls below, whatever its dims: a symbol is at least 1 everywhere."""
-    return bounds(size, dict.fromkeys(symbols(size), (1, _LARGEST)))[0]
 
 
 def at_least_0(size: Size) -> Size:
@@ -23,10 +16,10 @@ def at_least_0(size: Size) -> Size:
 
 
 def shorter(a: Size, b: Size) -> Size:
-    """Return `min(a, b)`, without the min where it shows which one that is."""
-    if least(b - a) >= 0:
+    """Return `min(a, b)`, without the min where their ranges show which one that is."""
+    if lowest(b - a) >= 0:
         return a
-    return b if least(a - b) >= 0 else smaller(a, b)
+    return b if lowest(a - b) >= 0 else smaller(a, b)
 
 
 def row_major(shape: Shape) -> list[Size]:

@@ -20,7 +20,7 @@ def kind(of: DType) -> str:
 
 def same(dtypes: Sequence[DType], attrs: Mapping[str, Any]) -> DType:
     """All inputs have one dtype, and so has the output."""
-    if len(set(dtypes)) > 1:
+    if any(d is not dtypes[0] and d != dtypes[0] for d in dtypes):
         raise GraphError(f"the inputs have different dtypes, {', '.join(map(str, dtypes))}: cast them to one")
     return dtypes[0]
 
@@ -69,7 +69,7 @@ def attribute(dtypes: Sequence[DType], attrs: Mapping[str, Any]) -> DType:
 def first(dtypes: Sequence[DType], attrs: Mapping[str, Any]) -> DType:
     """The output has the first input's dtype; the others are indices."""
     for position, other in enumerate(dtypes[1:], start=1):
-        if kind(other) not in "iu":
+        if other.name not in ("int64", "int32"):
             raise GraphError(f"input {position} holds indices and must be int64 or int32, got {other}")
     return dtypes[0]
 
@@ -87,8 +87,16 @@ def mapped(dtypes: Sequence[DType], attrs: Mapping[str, Any]) -> DType:
 
 
 def promoted(dtypes: Sequence[DType]) -> DType:
-    """Return the dtype that holds all of these as PyTorch promotes: float over integer over bool, then the wider."""
-    return max(dtypes, key=lambda d: (_ORDER[kind(d)], d.size))
+    """Return the dtype that holds all of these as PyTorch promotes: float over integer over bool, then the wider.
+
+    Where integers with and without a sign meet it is the narrowest with one that holds both; int64 beside uint64.
+    """
+    widest = max(dtypes, key=lambda d: (_ORDER[kind(d)], d.size))
+    unsigned = max((d.size for d in dtypes if kind(d) == "u"), default=0)
+    signed = max((d.size for d in dtypes if kind(d) == "i"), default=0)
+    if kind(widest) in "iu" and signed and unsigned:
+        return DTYPES[f"int{8 * min(8, max(signed, 2 * unsigned))}"]
+    return widest
 
 
 def _limited(dtypes: Sequence[DType], attrs: Mapping[str, Any], kinds: str, name: str) -> DType:

@@ -16,8 +16,8 @@ Group = dict[str, Any]
 Params = Union[Iterable[Tensor], Iterable[Group]]
 
 # Elements worked on at once: an optimiser reads and writes some five arrays a dozen times, which should stay in
-# the processor's second-level cache (5 x 64 KB).
-_BLOCK = 16384
+# the processor's second-level cache (5 x 128 KB).
+_BLOCK = 32768
 
 
 class Optimizer:

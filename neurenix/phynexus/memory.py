@@ -35,7 +35,7 @@ def read_inputs(plan: Plan, inputs: Any) -> tuple[dict[str, Array], dict[str, in
     for name, array in arrays.items():
         expected = tuple(evaluate(s, dims) for s in plan.buffers[name].shape)
         if array.shape != expected:
-            raise InputError(_mismatch(plan.buffers[name], array.shape))
+            raise InputError(f"{_mismatch(plan.buffers[name], array.shape)}; here that is {list(expected)}")
     return arrays, dims
 
 
@@ -90,7 +90,7 @@ def _read(buffer: Buffer, data: Any, dims: dict[str, int]) -> Array:
             raise InputError(f"input '{buffer.name}' has {size} = {got}, another axis has {dims[str(size)]}")
         if isinstance(size, int) and size != got:
             raise InputError(_mismatch(buffer, array.shape))
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array).reshape(array.shape)  # which makes a scalar an array of one
 
 
 def _mismatch(buffer: Buffer, got: Shape) -> str:

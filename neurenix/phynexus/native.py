@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from neurenix.dims import evaluate
-from neurenix.errors import BundleError
+from neurenix.errors import BundleError, RunError
+from neurenix.graph.cutting import cut_outputs
 from neurenix.graph.packing import ALIGNMENT
 from neurenix.graph.plan import Plan
 
@@ -54,20 +55,27 @@ class NativeEngine:
                 self._arena[buffer.offset : buffer.offset + array.nbytes] = array.reshape(-1).view(np.uint8)
             values = [dims[name] for name in self._plan.dims]
             status = self._run(0, 1, self._weights.ctypes.data, self._arena.ctypes.data, *values)
-            assert status == 0, f"nx_run returned {status}"
+            check_status(status, self._plan, dims)
             return read_outputs(self._plan, self._arena, dims)
 
 
+def check_status(status: int, plan: Plan, dims: Mapping[str, int]) -> None:
+    """Raise RunError unless a plan's `nx_run` returned 0."""
+    if status != 0:
+        sizes = ", ".join(f"{name}={dims[name]}" for name in plan.dims) or "its fixed sizes"
+        raise RunError(f"'{plan.name}' gave up with status {status} for {sizes}: try others, or build the model again")
+
+
 def read_outputs(plan: Plan, arena: Array, dims: Mapping[str, int]) -> dict[str, Array]:
-    """Copy the outputs out of an arena given as bytes."""
+    """Copy the outputs out of an arena given as bytes. Raises DimensionError for one that is larger than planned."""
     results = {}
-    for name in plan.outputs:
+    for name in plan.results:
         buffer = plan.buffers[name]
         shape = tuple(evaluate(s, dims) for s in buffer.shape)
         count = int(np.prod(shape)) * buffer.dtype.size
         raw = arena[buffer.offset : buffer.offset + count]
         results[name] = np.frombuffer(raw.tobytes(), dtype=buffer.dtype.numpy).reshape(shape).copy()
-    return results
+    return cut_outputs(results, plan.outputs, plan.lengths)
 
 
 def cpu_level(library: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from neurenix import ops
 from neurenix.dims import Dim, evaluate
 from neurenix.dtypes import dtype
+from neurenix.graph.cutting import cut_outputs
 from neurenix.graph.graph import Array, Graph, Node
 from neurenix.graph.packing import unpack
 from neurenix.graph.plan import Plan, Step
@@ -17,37 +19,55 @@ from neurenix.ops.op import pointwise
 
 
 def run_graph(
-    graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int], precision: str = "float32"
+    graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int], precision: str | None = "float32"
 ) -> dict[str, Array]:
-    """Return the outputs for the given inputs, computed with floats of the given precision."""
+    """Return the outputs for the given inputs, computed with floats of one precision; None leaves each its own."""
 
     def cast(array: Array) -> Array:
-        return array.astype(precision) if array.dtype.kind == "f" else array
+        return array.astype(precision, copy=False) if precision is not None and array.dtype.kind == "f" else array
 
-    values = {name: cast(np.asarray(a)) for name, a in (*graph.constants.items(), *feeds.items())}
+    values = {name: cast(np.asarray(a)) for name, a in feeds.items()}
     left = graph.uses()
+
+    def value(name: str) -> Array:
+        # A constant is cast where it is read: all of them in another precision would be the model once or twice more.
+        return cast(graph.constants[name]) if name in graph.constants else values[name]
+
     for node in graph.nodes:
         # Cast, since an attribute may ask for float32 where everything else is wider.
-        values[node.output] = cast(run_node(node, [values[i] for i in node.reads], dims))
+        values[node.output] = cast(run_node(node, [value(i) for i in node.reads], dims))
         for name in node.reads:
             left[name] -= 1
             if not left[name] and name not in graph.constants:
                 del values[name]
-    return {name: values[name] for name in graph.outputs}
+    return cut_outputs(values, graph.outputs, graph.lengths)
 
 
 def run_plan(
     plan: Plan, tensors: Mapping[str, Array], feeds: Mapping[str, Array], dims: Mapping[str, int]
 ) -> dict[str, Array]:
-    """Execute a compiled plan step by step with NumPy: what the C does, without any C. `tensors` are unpacked."""
+    """Execute a compiled plan step by step with NumPy: what the C does, without any C. `tensors` are unpacked.
+
+    Raises UnsupportedError for a custom op that is not registered here: nobody else knows what it computes.
+    """
+    ops.custom.require(plan.custom)
     values: dict[str, Array] = {**tensors, **feeds}
+    left = Counter(name for step in plan.steps for name in _reads(step))
     for step in plan.steps:
-        names = (*step.inputs, *(step.epilogue.inputs if step.epilogue else ()))
+        names = _reads(step)
         arrays = [values[n].reshape([evaluate(s, dims) for s in shape]) for n, shape in zip(names, step.shapes)]
         values[step.output] = run_node(step, arrays, dims)
+        left.subtract(names)
+        for name in {n for n in names if not left[n]} - {step.output, *plan.results}:
+            del values[name]
     # A step may take its output for another shape than the buffer's own, as a copying reshape does.
-    shapes = {name: tuple(evaluate(s, dims) for s in plan.buffers[name].shape) for name in plan.outputs}
-    return {name: np.array(values[name]).reshape(shape) for name, shape in shapes.items()}
+    shapes = {name: tuple(evaluate(s, dims) for s in plan.buffers[name].shape) for name in plan.results}
+    results = {name: np.array(values[name]).reshape(shape) for name, shape in shapes.items()}
+    return cut_outputs(results, plan.outputs, plan.lengths)
+
+
+def _reads(step: Step) -> tuple[str, ...]:
+    return (*step.inputs, *(step.epilogue.inputs if step.epilogue else ()))
 
 
 def unpack_tensors(plan: Plan, weights: bytes) -> dict[str, Array]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from neurenix.errors import BundleError, MissingExtraError
+from neurenix.errors import BundleError, MissingExtraError, RunError
 from neurenix.graph.plan import Plan
-from neurenix.phynexus.native import read_outputs
+from neurenix.phynexus.native import check_status, read_outputs
 
 Array = np.ndarray[Any, Any]
 PAGE = 65536
@@ -26,23 +26,35 @@ class WasmEngine:
             raise MissingExtraError("wasmtime", "wasm", "running WebAssembly from Python") from None
         config = wasmtime.Config()
         config.wasm_relaxed_simd = True
-        store = wasmtime.Store(wasmtime.Engine(config))
-        self._store = store
-        self._memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(pages, pages)))
-        linker = wasmtime.Linker(store.engine)
-        linker.define(store, "env", "memory", self._memory)
+        self._engine = wasmtime.Engine(config)
+        self._plan, self._weights, self._abi = plan, weights, abi
+        self._base, self._arena, self._pages = base, base + -(-len(weights) // 64) * 64, pages
+        self._lock = threading.Lock()
+        try:
+            self._module = wasmtime.Module(self._engine, module)
+        except wasmtime.WasmtimeError as error:
+            raise BundleError(f"the WebAssembly of '{plan.name}' cannot be instantiated: {error}") from error
+        self._start()
+
+    def _start(self) -> None:
+        """Make an instance with a memory of its own, and put the weights there."""
+        import wasmtime  # there: it made the module
+
+        name, pages = self._plan.name, self._pages
+        store = wasmtime.Store(self._engine)
+        memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(pages, pages)))
+        linker = wasmtime.Linker(self._engine)
+        linker.define(store, "env", "memory", memory)
         try:
             # Typed Any: an export may be any kind of thing, and a bundle's two are functions by its format.
-            exports: Any = linker.instantiate(store, wasmtime.Module(store.engine, module)).exports(store)
-            self._run, found = exports["nx_run"], exports["nx_abi"](store) & 0xFFFFFFFF
+            exports: Any = linker.instantiate(store, self._module).exports(store)
+            run, found = exports["nx_run"], exports["nx_abi"](store) & 0xFFFFFFFF
         except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError, TypeError) as error:
-            raise BundleError(f"the WebAssembly of '{plan.name}' cannot be instantiated: {error}") from error
-        if found != abi:
-            raise BundleError(f"the WebAssembly of '{plan.name}' belongs to another build (plan {found}, not {abi})")
-        self._plan, self._base = plan, base
-        self._arena = base + -(-len(weights) // 64) * 64
-        self._memory.write(store, weights, base)
-        self._lock = threading.Lock()
+            raise BundleError(f"the WebAssembly of '{name}' cannot be instantiated: {error}") from error
+        if found != self._abi:
+            raise BundleError(f"the WebAssembly of '{name}' belongs to another build (plan {found}, not {self._abi})")
+        memory.write(store, self._weights, self._base)
+        self._store, self._memory, self._run = store, memory, run
 
     def run(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Return copies of the outputs. Safe to call from several threads; they take turns."""
@@ -54,9 +66,13 @@ class WasmEngine:
             values = [dims[name] for name in self._plan.dims]
             try:
                 status = self._run(self._store, 0, 1, self._base, self._arena, *values)
-            except (wasmtime.WasmtimeError, wasmtime.Trap, TypeError) as error:
+            except wasmtime.Trap as error:
+                self._start()  # its stack pointer and its weights can no longer be trusted
+                what = f"'{self._plan.name}' stopped inside WebAssembly; the next call starts afresh: {error}"
+                raise RunError(what) from error
+            except (wasmtime.WasmtimeError, TypeError) as error:
                 raise BundleError(f"the WebAssembly of '{self._plan.name}' cannot run its plan: {error}") from error
-            assert status == 0, f"nx_run returned {status}"
+            check_status(status, self._plan, dims)
             end = self._arena + self._plan.arena_size
             arena = np.frombuffer(self._memory.read(self._store, self._arena, end), dtype=np.uint8)
             return read_outputs(self._plan, arena, dims)

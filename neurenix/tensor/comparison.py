@@ -38,22 +38,22 @@ class ComparisonMethods(Methods):
         return self.apply("ge", other)
 
     def __and__(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_and", other)
+        return self.bitwise_and(other)
 
     def __rand__(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_and", other)
+        return self.bitwise_and(other)
 
     def __or__(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_or", other)
+        return self.bitwise_or(other)
 
     def __ror__(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_or", other)
+        return self.bitwise_or(other)
 
     def __xor__(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_xor", other)
+        return self.bitwise_xor(other)
 
     def __rxor__(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_xor", other)
+        return self.bitwise_xor(other)
 
     def __invert__(self) -> Tensor:
         return self.bitwise_not()
@@ -116,13 +116,19 @@ class ComparisonMethods(Methods):
         return self.apply("logical_not")
 
     def bitwise_and(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_and", other)
+        return self._combined("and", other)
 
     def bitwise_or(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_or", other)
+        return self._combined("or", other)
 
     def bitwise_xor(self, other: Operand) -> Tensor:
-        return self.apply("bitwise_xor", other)
+        return self._combined("xor", other)
+
+    def _combined(self, how: str, other: Operand) -> Tensor:
+        """Combine bits; conditions as conditions, which compiled code keeps as masks."""
+        by = self.lift(other)
+        conditions = self.dtype.name == by.dtype.name == "bool"
+        return self.apply(f"logical_{how}" if conditions else f"bitwise_{how}", by)
 
     def bitwise_left_shift(self, other: Operand) -> Tensor:
         return self.apply("bitwise_left_shift", other)

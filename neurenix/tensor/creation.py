@@ -11,6 +11,7 @@ from neurenix.dims import Dim, Size
 from neurenix.dtypes import DType, dtype
 from neurenix.errors import GraphError, InputError
 from neurenix.graph.builder import GraphBuilder, active_builder
+from neurenix.tensor.limits import check_size
 from neurenix.tensor.movement import sizes
 from neurenix.tensor.tensor import Tensor
 
@@ -34,6 +35,7 @@ def full(
     if len(known) < len(wanted):
         builder = _tracing(wanted)
         return Tensor(builder.add("expand", [builder.constant(value)], {"shape": wanted}))
+    check_size(known, value.itemsize)
     return Tensor(np.full(known, value), requires_grad=requires_grad)
 
 
@@ -75,6 +77,7 @@ def arange(
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     if step == 0:
         raise InputError("arange needs a step other than 0")
+    check_size((max(0, int((end - start) / step)),), 8)
     return Tensor(np.arange(start, end, step).astype(str(dtype or ("int64" if whole else "float32"))))
 
 

@@ -20,7 +20,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def read_spec(name: str, spec: InputSpec) -> tuple[DType, Shape]:
-    """Read one input's declaration. Raises InputError naming what is wrong with it."""
+    """Read one input's declaration. Raises InputError naming what is wrong with it.
+
+    In a text a size may be an expression of dims that are axes of other inputs: "float32[batch, past + sequence]".
+    """
     if not _NAME.fullmatch(name):
         raise InputError(f"the input name '{name}' must match [a-z][a-z0-9_]*, so that it can be a key in JavaScript")
     if isinstance(spec, (np.ndarray, Tensor)):
@@ -33,8 +36,19 @@ def read_spec(name: str, spec: InputSpec) -> tuple[DType, Shape]:
         if not match:
             raise InputError(f"input '{name}': '{spec}' is not of the form 'float32[batch, 4]'")
         kind, sizes = match.group(1), [s.strip() for s in match.group(2).split(",") if s.strip()]
-        return dtype(kind), tuple(_size(name, int(s) if s.lstrip("-").isdigit() else s) for s in sizes)
+        return dtype(kind), tuple(_sum(name, s) for s in sizes)
     return dtype("float32"), tuple(_size(name, s) for s in spec)
+
+
+def _sum(name: str, text: str) -> Size:
+    """Read a size that may be a sum of products, such as `past + 2 * sequence`."""
+    total: Size = 0
+    for term in text.split("+"):
+        product: Size = 1
+        for factor in map(str.strip, term.split("*")):
+            product = product * _size(name, int(factor) if factor.lstrip("-").isdigit() else factor)
+        total = total + product
+    return total
 
 
 def _size(name: str, size: int | str) -> Size:
@@ -42,6 +56,6 @@ def _size(name: str, size: int | str) -> Size:
         if not _NAME.fullmatch(size):
             raise InputError(f"input '{name}': the dimension '{size}' must match [a-z][a-z0-9_]*")
         return Dim.symbol(size)
-    if size < 1:
-        raise InputError(f"input '{name}': the size {size} must be at least 1; name it if it varies, as in [batch, 4]")
+    if size < 0:
+        raise InputError(f"input '{name}': the size {size} is negative; name it if it varies, as in [batch, 4]")
     return int(size)

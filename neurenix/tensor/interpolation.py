@@ -16,6 +16,7 @@ Array = np.ndarray[Any, Any]
 
 COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize",
+    "tf_half_pixel_for_nn",
 )  # fmt: skip
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 MODES = ("nearest", "linear", "cubic", "area")
@@ -45,9 +46,12 @@ def coordinates(n: int, count: int, scale: float, how: str, region: tuple[float,
     """Return for each of `count` new places its position among the n old ones."""
     at = np.arange(count, dtype=np.float64)
     if how == "align_corners":
-        return at * (n - 1) / (count - 1) if count > 1 else np.zeros(count)
+        length = count if abs(scale * n - count) < 1e-6 else scale * n  # ONNX counts the part of an element, too
+        return at * (n - 1) / (length - 1) if count > 1 else np.zeros(count)
     if how == "asymmetric":
         return at / scale
+    if how == "tf_half_pixel_for_nn":
+        return (at + 0.5) / scale
     if how == "tf_crop_and_resize":
         start, end = region
         if count == 1:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from neurenix.dims import Size
+from neurenix.dims import Size, least
 from neurenix.errors import GraphError, InputError
 from neurenix.ops.shapes import axis_of
-from neurenix.ops.strides import least
 from neurenix.tensor.indexing import IndexingMethods
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ class MovementMethods(Methods):
         a, b = axis_of(dim0, self.ndim), axis_of(dim1, self.ndim)
         if axes:
             axes[a], axes[b] = axes[b], axes[a]
-        return self.permute(axes)
+        return self.apply("permute", axes=tuple(axes))
 
     def swapaxes(self, axis0: int, axis1: int) -> Tensor:
         """As `transpose`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from neurenix import expr as ex
-from neurenix.dims import Shape, product
+from neurenix.dims import Shape, Size, product
 from neurenix.errors import GraphError
 from neurenix.ops.shapes import show
 from neurenix.tensor.methods import Methods, Operand
@@ -66,10 +66,8 @@ class NormalizationMethods(Methods):
         else:
             assert running_mean is not None and running_var is not None
             mean, var = running_mean.reshape(by_channel), running_var.reshape(by_channel)
-        if training and w is not None and b is not None:  # one step each: steps cost more than so few numbers
-            scale = w.map(ex.operand(0) / ex.sqrt(ex.operand(1) + eps), var)
-            shift = b.map(ex.operand(0) - ex.operand(1) * ex.operand(2), mean, scale)
-            return self.apply("scale_shift", scale, shift)
+        if training and w is not None and b is not None:
+            return self.apply("batch_norm", mean, var, w, b, eps=float(eps))
         scale = 1 / (var + eps).sqrt()
         scale = scale if w is None else scale * w
         shift = -mean * scale if b is None else b - mean * scale
@@ -78,7 +76,7 @@ class NormalizationMethods(Methods):
         return self.apply("mul", scale) + shift  # which passes of the compiler fold into what comes before
 
     def layer_norm(
-        self, normalized_shape: int | Sequence[int], weight: Operand | None = None, bias: Operand | None = None,
+        self, normalized_shape: Size | Sequence[Size], weight: Operand | None = None, bias: Operand | None = None,
         eps: float = 1e-5,
     ) -> Tensor:  # fmt: skip
         """Normalise over the last axes, whose sizes are `normalized_shape`, by their own mean and variance."""
@@ -86,7 +84,7 @@ class NormalizationMethods(Methods):
         return _scaled(flat.reshape(self.shape), weight, bias)
 
     def rms_norm(
-        self, normalized_shape: int | Sequence[int], weight: Operand | None = None, eps: float | None = None
+        self, normalized_shape: Size | Sequence[Size], weight: Operand | None = None, eps: float | None = None
     ) -> Tensor:
         """Divide by the root mean square over the last axes; `eps` is the dtype's own unless given."""
         eps = float(np.finfo(np.dtype(self.dtype.name)).eps if eps is None else eps)
@@ -132,8 +130,8 @@ class NormalizationMethods(Methods):
             return x / (x * x).sum(dim, keepdim=True).maximum(eps * eps).sqrt()
         return x / x.norm(p, dim, keepdim=True).maximum(eps)
 
-    def _last_as_one(self, normalized_shape: int | Sequence[int]) -> Tensor:
-        wanted = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    def _last_as_one(self, normalized_shape: Size | Sequence[Size]) -> Tensor:
+        wanted = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
         if not wanted or self.shape[-len(wanted) :] != wanted:
             raise GraphError(f"the last axes of {show(self.shape)} are not the normalized_shape {show(wanted)}")
         return self.apply("reshape", shape=(*self.shape[: -len(wanted)], product(wanted)))

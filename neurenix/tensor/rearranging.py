@@ -13,6 +13,7 @@ from neurenix.errors import GraphError
 from neurenix.ops.shapes import axis_of
 from neurenix.tensor.gathering import GatheringMethods
 from neurenix.tensor.joining import cat
+from neurenix.tensor.methods import Methods
 from neurenix.tensor.movement import sizes
 
 if TYPE_CHECKING:
@@ -28,20 +29,25 @@ _PAD_MODES = {
 class RearrangingMethods(GatheringMethods):
     """Repeating, flipping, rolling, padding, and moving between channels and pixels."""
 
-    def repeat(self, *repeats: int | Sequence[int]) -> Tensor:
+    def repeat(self, *repeats: Size | Sequence[Size]) -> Tensor:
         """Repeat the whole tensor along each axis; axes may be added at the front."""
-        times = tuple(int(r) for r in sizes(repeats))  # type: ignore[arg-type]
-        if len(times) < self.ndim or any(t < 0 for t in times):
+        times = sizes(repeats)
+        if len(times) < self.ndim or any(isinstance(t, int) and t < 0 for t in times):
             raise GraphError(f"repeat of rank {self.ndim} takes that many counts from 0 on or more, got {times}")
         shape = (1,) * (len(times) - self.ndim) + tuple(self.shape)
+        repeated = [axis for axis, t in enumerate(times) if t != 1]
+        if len(repeated) > 3:  # an expansion walks two axes for each of them, and its kernel takes six
+            first = tuple(1 if axis in repeated[:3] else t for axis, t in enumerate(times))
+            rest = tuple(t if axis in repeated[:3] else 1 for axis, t in enumerate(times))
+            return self.repeat(first).repeat(rest)
         apart = self.reshape(tuple(v for s in shape for v in (1, s)))
         apart = apart.expand(tuple(v for t, s in zip(times, shape) for v in (t, s)))
         return apart.reshape(tuple(s * t for t, s in zip(times, shape)))
 
-    def tile(self, *dims: int | Sequence[int]) -> Tensor:
+    def tile(self, *dims: Size | Sequence[Size]) -> Tensor:
         """As `repeat`; what is missing in `dims` counts as 1."""
         times = sizes(dims)
-        return self.repeat((1,) * (self.ndim - len(times)) + tuple(times))  # type: ignore[arg-type]
+        return self.repeat((1,) * (self.ndim - len(times)) + times)
 
     def repeat_interleave(self, repeats: int, dim: int | None = None) -> Tensor:
         """Repeat each element along an axis, or of the flattened tensor."""
@@ -75,7 +81,7 @@ class RearrangingMethods(GatheringMethods):
                 t = cat([t.narrow_to(axis, cut, None), t.narrow_to(axis, None, cut)], axis)
         return t
 
-    def pad(self, pad: Sequence[Size], mode: str = "constant", value: float = 0.0) -> Tensor:
+    def pad(self, pad: Sequence[Size], mode: str = "constant", value: float | Tensor = 0.0) -> Tensor:
         """Pad as `torch.nn.functional.pad`: `pad` holds (before, after) for the last axis, then the one before it.
 
         A negative number cuts off. `mode` is "constant", "reflect", "replicate" or "circular".
@@ -99,7 +105,7 @@ class RearrangingMethods(GatheringMethods):
         sides = rest + grown[::-1]
         if all(b == 0 and a == 0 for b, a in sides):
             return t
-        fill = np.asarray(value, dtype=t.dtype.numpy)
+        fill = t.lift(value if isinstance(value, Methods) else np.asarray(value, dtype=t.dtype.numpy))
         return t.apply("pad", fill, before=tuple(b for b, _ in sides), after=tuple(a for _, a in sides))
 
     # ── channels and pixels ─────────────────────────────────────────────────────────────────────────

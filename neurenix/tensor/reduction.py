@@ -1,14 +1,14 @@
-"""Methods of Tensor that make many elements one, scan them or put them in order."""
+"""Methods of Tensor that make many elements one, or scan them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, cast, overload
 
 from neurenix import expr as ex
-from neurenix.dims import Shape, Size
+from neurenix.dims import Shape
 from neurenix.errors import GraphError
-from neurenix.ops.shapes import axis_of
 from neurenix.tensor.methods import Dims, Methods, axes_of
+from neurenix.tensor.ordering import OrderingMethods, ValuesIndices
 
 if TYPE_CHECKING:
     from neurenix.tensor.tensor import Tensor
@@ -19,18 +19,11 @@ _ROOT = ex.where(ex.call("eq", _X, 0), 0, ex.sqrt(_X))  # without the infinite s
 _NOT_0 = ex.call("not", ex.call("eq", _X, 0))
 
 
-class ValuesIndices(NamedTuple):
-    """Elements, and where they were along the axis that was searched or sorted."""
-
-    values: Tensor
-    indices: Tensor
-
-
 def _tensor(methods: Methods) -> Tensor:
     return cast("Tensor", methods)
 
 
-class ReductionMethods(Methods):
+class ReductionMethods(OrderingMethods):
     """`dim` is an axis, several, or None for all; `keepdim` keeps them as 1."""
 
     def sum(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -152,24 +145,6 @@ class ReductionMethods(Methods):
         result = self.sum(axes, keepdim=not extra) if axes else _tensor(self)
         return result if result.shape == shape else result.reshape(shape)
 
-    def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-        """The positions of the elements in sorted order. It is always stable; NaN counts as the largest."""
-        return self.apply("argsort", axis=dim, descending=descending)
-
-    def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesIndices:
-        """The elements in sorted order, and where they were. It is always stable; NaN counts as the largest."""
-        return self._taken(dim, self.argsort(dim, descending))
-
-    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
-        """The `k` largest or smallest elements along `dim`, and where they were; always the first one first."""
-        if not self.ndim:
-            one = _tensor(self).reshape(1).topk(k, 0, largest)
-            return ValuesIndices(one.values.reshape(()), one.indices.reshape(()))
-        size = self.shape[axis_of(dim, self.ndim)]
-        if k < 0 or (isinstance(size, int) and k > size):
-            raise GraphError(f"topk cannot take {k} elements along axis {dim} of {size}")
-        return self._taken(dim, self.argsort(dim, largest).narrow(dim, 0, k))
-
     def _position(self, op: str, dim: int | None, keepdim: bool) -> Tensor:
         if dim is not None:
             return self.apply(op, axis=dim, keepdims=keepdim)
@@ -181,13 +156,4 @@ class ReductionMethods(Methods):
             return self.apply(op, axes=None, keepdims=keepdim)
         if not isinstance(dim, int):
             return self.apply(f"{op}imum", dim)
-        values, indices = self._taken(dim, self._position(f"arg{op}", dim, keepdim=True))
-        if keepdim or not self.ndim:
-            return ValuesIndices(values, indices)
-        shape: tuple[Size, ...] = tuple(s for a, s in enumerate(self.shape) if a != axis_of(dim, self.ndim))
-        return ValuesIndices(values.reshape(shape), indices.reshape(shape))
-
-    def _taken(self, dim: int, indices: Tensor) -> ValuesIndices:
-        """Take the elements at some positions along an axis; a scalar's is itself."""
-        x = _tensor(self)
-        return ValuesIndices(x.gather(dim, indices) if self.ndim else x, indices)
+        return self.taken(dim, self._position(f"arg{op}", dim, keepdim=True), keepdim)

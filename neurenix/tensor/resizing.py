@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from neurenix.ops.shapes import axis_of
 from neurenix.tensor.indexing import as_indices
 from neurenix.tensor.interpolation import Array, Rule, coordinates, matrix, nearest_places, taps
 from neurenix.tensor.rearranging import RearrangingMethods
+from neurenix.tensor.symbolic_resizing import resized_as_it_runs
 
 if TYPE_CHECKING:
     from neurenix.tensor.tensor import Tensor
@@ -44,11 +46,11 @@ class ResizingMethods(RearrangingMethods):
         if align_corners and mode in ("nearest", "nearest-exact", "area"):
             raise GraphError(f"align_corners means nothing for mode {mode!r}")
         dims = tuple(range(2, self.ndim))
-        sizes = None if size is None else [size] * rank if isinstance(size, int) else list(size)
+        sizes: list[Size] | None = None if size is None else [size] * rank if isinstance(size, int) else list(size)
         scales: list[float] | None = None
         if scale_factor is not None:
             scales = [float(scale_factor)] * rank if isinstance(scale_factor, (int, float)) else list(scale_factor)
-        if scales is not None and recompute_scale_factor:
+        if scales is not None and (recompute_scale_factor or (align_corners and not antialias)):
             sizes, scales = [self._scaled(d, s) for d, s in zip(dims, scales)], None
         kind = {"area": "area", "bicubic": "cubic"}.get(mode, "nearest" if mode.startswith("nearest") else "linear")
         nearest = "floor" if mode == "nearest" else "round_prefer_ceil"
@@ -62,34 +64,45 @@ class ResizingMethods(RearrangingMethods):
 
     def resize(
         self,
-        sizes: Sequence[int] | None = None,
+        sizes: Sequence[Size] | None = None,
         scales: Sequence[float] | None = None,
         dims: Sequence[int] | None = None,
         rule: Rule | None = None,
         region: Sequence[tuple[float, float]] | None = None,
         extrapolation_value: float = 0.0,
     ) -> Tensor:
-        """Resize axes as ONNX Resize: `rule` holds its attributes, `region` what "tf_crop_and_resize" cuts out."""
+        """Resize axes as ONNX Resize: `rule` holds its attributes, `region` what "tf_crop_and_resize" cuts out.
+
+        With both `sizes` and `scales` the sizes are the new ones, and the scales say where their elements lie. Sizes
+        may be symbolic.
+        """
         axes = tuple(range(self.ndim)) if dims is None else tuple(axis_of(d, self.ndim) for d in dims)
-        if (sizes is None) == (scales is None) or len(axes) != len(sizes or scales or ()):
+        if (sizes is None and scales is None) or any(v is not None and len(v) != len(axes) for v in (sizes, scales)):
             raise GraphError(f"resize of {len(axes)} axes takes as many sizes or as many scales")
         given = None if sizes is None else list(sizes), None if scales is None else list(scales)
         return self._resized(axes, *given, rule or Rule(), region, extrapolation_value)
 
-    def _scaled(self, dim: int, scale: float) -> int:
+    def _scaled(self, dim: int, scale: float) -> Size:
         n = self.shape[dim]
-        if not isinstance(n, int):
-            raise GraphError(f"an axis of '{n}' can be resized by a whole factor with mode 'nearest' only")
-        return int(np.floor(n * scale))
+        if isinstance(n, int):
+            return int(np.floor(n * scale))
+        share = Fraction(scale).limit_denominator(64)
+        if float(share) != scale:
+            raise GraphError(f"an axis of '{n}' cannot be resized by {scale}, which is no fraction of small numbers")
+        return n * share.numerator // share.denominator
 
-    def _repeated(self, dims: Sequence[int], sizes: list[int] | None, scales: list[float] | None, rule: Rule) -> Tensor:
+    def _repeated(
+        self, dims: Sequence[int], sizes: list[Size] | None, scales: list[float] | None, rule: Rule
+    ) -> Tensor:
         """Repeat the elements of all axes for which that is all there is to do, at once."""
         times = [1] * self.ndim
         for i, dim in enumerate(dims):
             n = self.shape[dim]
-            scale = scales[i] if scales is not None and sizes is None else None
-            if sizes is not None and scales is None and isinstance(n, int) and n and sizes[i] % n == 0:
-                scale = sizes[i] / n
+            scale: float | None = None if scales is None else scales[i]
+            if sizes is not None and n != 0:
+                whole = sizes[i] // n
+                fits = isinstance(whole, int) and whole * n == sizes[i] and scale in (None, whole)
+                scale = float(whole) if fits else None  # type: ignore[arg-type]
             times[dim] = int(scale) if scale is not None and _repeats(rule, scale) else 1
         if set(times) == {1}:
             return self.lift(self)  # type: ignore[arg-type]
@@ -100,7 +113,7 @@ class ResizingMethods(RearrangingMethods):
     def _resized(
         self,
         dims: Sequence[int],
-        sizes: list[int] | None,
+        sizes: list[Size] | None,
         scales: list[float] | None,
         rule: Rule,
         region: Sequence[tuple[float, float]] | None,
@@ -109,14 +122,14 @@ class ResizingMethods(RearrangingMethods):
         t, beyond = self._repeated(dims, sizes, scales, rule), []
         for i, dim in enumerate(dims):
             n, scale = t.shape[dim], None if scales is None else scales[i]
-            if scale is not None and sizes is None and _repeats(rule, scale):
-                continue
+            if n != self.shape[dim]:
+                continue  # it is done
             count = sizes[i] if sizes is not None else t._scaled(dim, scale or 1.0)
             if count == n and rule.coordinates != "tf_crop_and_resize" and scale in (None, 1.0):
                 continue
-            if not isinstance(n, int):
-                t._scaled(dim, scale or 1.0)  # raises
-            assert isinstance(n, int)
+            if not isinstance(n, int) or not isinstance(count, int):
+                t = resized_as_it_runs(t, dim, count, scale, rule)
+                continue
             if count < 1:
                 raise GraphError(f"resize of an axis of {n} to {count}: a new size starts at 1")
             factor = count / n if scale is None else scale
@@ -134,8 +147,9 @@ class ResizingMethods(RearrangingMethods):
         return t
 
 
-def _corner_scale(n: Size, count: int) -> float:
-    assert isinstance(n, int)
+def _corner_scale(n: Size, count: Size) -> float:
+    if not isinstance(n, int) or not isinstance(count, int):
+        raise GraphError(f"an axis of '{n}' cannot be resized with both align_corners and antialias")
     return (count - 1) / (n - 1) if count > 1 and n > 1 else float("inf")
 
 

@@ -6,13 +6,13 @@ Every method goes through `apply`, which evaluates in the one case and records a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from neurenix import autograd, ops
-from neurenix.dims import Shape, Size, product
+from neurenix.dims import Dim, Shape, Size, product
 from neurenix.dtypes import DTYPES, DType, dtype
 from neurenix.errors import GraphError, InputError
 from neurenix.graph.builder import active_builder, as_array
@@ -20,6 +20,7 @@ from neurenix.graph.graph import Array, Value
 from neurenix.ops import types
 from neurenix.tensor.contraction import ContractionMethods
 from neurenix.tensor.elementwise import ElementwiseMethods
+from neurenix.tensor.limits import check_size
 from neurenix.tensor.methods import Operand
 from neurenix.tensor.normalization import NormalizationMethods
 from neurenix.tensor.recurrent import RecurrentMethods
@@ -111,7 +112,11 @@ class Tensor(
         return Tensor(self.numpy().copy())
 
     def to(self, target: Device | DType | Tensor | str) -> Tensor:
-        """Return the tensor in a dtype, in the dtype of another tensor, or on a device: in this version, the CPU."""
+        """Return the tensor in a dtype, in the dtype of another tensor, or ready for a device.
+
+        A tensor's numbers are in the host's memory; a model that is on a device takes its inputs from there and puts
+        its answers there. So for a device that is available this is the tensor itself. Raises DeviceError for another.
+        """
         if isinstance(target, Tensor):
             return self.type_as(target)
         if isinstance(target, DType) or (isinstance(target, str) and target in DTYPES):
@@ -120,6 +125,13 @@ class Tensor(
 
         as_device(target).require()
         return self
+
+    @property
+    def device(self) -> Device:
+        """Where the numbers are: in the host's memory, whichever device computes with them."""
+        from neurenix.device import Device  # device needs no tensor, but a tensor's user may never need it
+
+        return Device()
 
     def __repr__(self) -> str:
         if isinstance(self._data, Value):
@@ -177,20 +189,27 @@ def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
     row = ops.get(name)
     bound = row.bind(attrs)
     inputs = _as_tensors(operands, row)
-    if any(t.traced for t in inputs):
-        builder = active_builder()
+    arrays = cast("list[Array]", [t._data for t in inputs])  # where it holds a Value, the next lines return
+    builder = active_builder()
+    if any(isinstance(a, Value) for a in arrays) or (builder is not None and _depends_on_dims(bound)):
         if builder is None:
             raise GraphError(f"op '{name}' got a traced tensor after its tracing had ended")
         values = [t.traced or builder.constant(t.numpy()) for t in inputs]
         return Tensor(builder.add(name, values, bound))
-    arrays = [t.numpy() for t in inputs]
-    row.infer([a.shape for a in arrays], bound)  # for its error message: NumPy's would not name the op
+    # For its error message, NumPy's would not name the op; and before anything is allocated.
+    check_size(row.infer([a.shape for a in arrays], bound), 8)
     result = Tensor(row.evaluate(arrays, bound))
     continuous = result.dtype.numpy.kind == "f"
     if continuous and autograd.is_grad_enabled() and any(t.requires_grad for t in inputs):
         result.requires_grad = True
         result.entry = autograd.Entry(row, inputs, bound, tuple(t.version for t in inputs))
     return result
+
+
+def _depends_on_dims(attrs: Mapping[str, Any]) -> bool:
+    """Say whether what a constant becomes, expanded to `batch` rows, is known at run time only."""
+    items = (i for v in attrs.values() for i in (v if isinstance(v, tuple) else (v,)))
+    return any(isinstance(i, Dim) for i in items)
 
 
 def as_tensor(data: Operand, like: DType | None = None) -> Tensor:
@@ -209,8 +228,10 @@ def as_tensor(data: Operand, like: DType | None = None) -> Tensor:
 
 def _as_tensors(operands: Sequence[Operand], row: ops.Op) -> tuple[Tensor, ...]:
     known = [o.dtype for o in operands if isinstance(o, Tensor)]
-    like = types.promoted(known) if known else None
+    like = None if not known else known[0] if len(known) == 1 else types.promoted(known)
     inputs = [as_tensor(o, like) for o in operands]
+    if known and len(known) == len(inputs) and known.count(known[0]) == len(known):
+        return tuple(inputs)
     first = 1 if row.dtype is types.chosen else 0  # the condition of a choice stays bool
     if row.dtype in types.PROMOTING and len({t.dtype for t in inputs[first:]}) > 1:
         wide = types.promoted([t.dtype for t in inputs[first:]])

@@ -1,6 +1,6 @@
 """Training: `fit`, its callbacks, metrics, checkpoints and history."""
 
-from neurenix.training.blas_threads import one_blas_thread
+from neurenix.threads import one_blas_thread
 from neurenix.training.callbacks import BestWeights, Callback, EarlyStopping
 from neurenix.training.checkpoint import Checkpoint
 from neurenix.training.history import History

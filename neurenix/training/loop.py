@@ -18,7 +18,7 @@ from neurenix.optim import Optimizer, clip_grad_norm_
 from neurenix.optim.lr_scheduler import ReduceLROnPlateau
 from neurenix.state import import_safetensors
 from neurenix.tensor import Tensor, manual_seed, no_grad
-from neurenix.training.blas_threads import one_blas_thread
+from neurenix.threads import one_blas_thread
 from neurenix.training.callbacks import Callback
 from neurenix.training.checkpoint import Checkpoint
 from neurenix.training.history import History

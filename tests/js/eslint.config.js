@@ -1,4 +1,4 @@
-// Lints the runtime as it ships, and the tests beside this file.
+// Lints the runtime and the pages as they ship, and the tests beside this file.
 
 import js from '@eslint/js';
 import globals from 'globals';
@@ -26,9 +26,28 @@ export default [
     languageOptions: {
       ecmaVersion: 2022,
       sourceType: 'module',
-      globals: { ...globals['shared-node-browser'], document: 'readonly', location: 'readonly' },
+      globals: {
+        ...globals['shared-node-browser'], document: 'readonly', location: 'readonly', GPUBufferUsage: 'readonly',
+        GPUMapMode: 'readonly', GPUShaderStage: 'readonly',
+      },
     },
     rules: { ...rules, 'max-len': ['error', { code: 110, ignoreTemplateLiterals: true, ignoreStrings: true }] },
+  },
+  {
+    files: ['templates/demo/**/*.js', 'templates/site/offline.js'],
+    languageOptions: { ecmaVersion: 2022, sourceType: 'module', globals: globals.browser },
+    rules: {
+      ...rules,
+      'max-len': ['error', { code: 130, ignoreTemplateLiterals: true, ignoreStrings: true }],
+      'no-restricted-globals': ['error', 'XMLHttpRequest', 'Function'],
+      'no-restricted-properties': ['error',
+        ...['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'write'].map((property) => ({ property }))],
+    },
+  },
+  {
+    files: ['templates/site/worker.js'],
+    languageOptions: { ecmaVersion: 2022, sourceType: 'script', globals: globals.serviceworker },
+    rules: { ...rules, 'max-len': ['error', { code: 130, ignoreTemplateLiterals: true }] },
   },
   {
     files: ['tests/js/**/*.js'],

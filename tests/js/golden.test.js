@@ -54,3 +54,15 @@ test('the error is relative above 1 and absolute below, and NaN equals only NaN'
     assert.equal(compare([answer], [expected]), Infinity, `${answer}, ${expected}`);
   }
 });
+
+test('an answer of another length is wrong, whatever its values', () => {
+  const y = Buffer.from(new Float32Array(4).buffer).toString('base64');
+  const outputs = [{ name: 'y', lengths: [{ axis: 1, offset: 0 }] }];
+  const compare = (shape, lengths) => {
+    const answers = { y: new Tensor(shape, new Float32Array(4)) };
+    return goldenError({ ...golden({}, { y }), lengths: new Field('m.json', lengths) }, answers, outputs);
+  };
+  assert.equal(compare([2, 2], { y: [2] }), 0);
+  assert.equal(compare([4, 1], { y: [2] }), Infinity);
+  for (const wrong of [{}, { y: 2 }, { y: [-1] }]) assert.throws(() => compare([2, 2], wrong), { code: 'bad_bundle' });
+});

@@ -31,6 +31,7 @@ test('a manifest is read, frozen and without the keys that the runtime does not 
 const file = (change) => ({ files: { ...good.files, 'm.bin': { ...good.files['m.bin'], ...change } } });
 const memory = (change) => ({ memory: { ...good.memory, ...change } });
 const input = (change) => ({ inputs: [{ ...good.inputs[0], ...change }] });
+const lengths = (...found) => ({ outputs: [{ ...good.outputs[0], lengths: found }] });
 const refused = [
   ['a path for a file', { weights: ['../m.bin'] }, /'weights\[0\]' is no file name/],
   ['another origin for a file', { weights: ['//example.org/m.bin'] }, /is no file name/],
@@ -44,6 +45,11 @@ const refused = [
   ['too many pages', memory({ pages: 65537 }), /65537/],
   ['an input beyond the arena', input({ offset: 100 }), /'x' does not fit/],
   ['an input between two floats', input({ offset: 2 }), /'x' does not fit/],
+  ['a length beyond the arena', lengths({ axis: 0, name: 'n', offset: 192 }), /'y' does not fit at 192 to 200/],
+  ['a length between two integers', lengths({ axis: 0, name: 'n', offset: 12 }), /'y' does not fit/],
+  ['a length of an axis that is not there', lengths({ axis: 2, name: 'n', offset: 0 }), /'y' has no axis 2/],
+  ['a negative axis of a length', lengths({ axis: -1, name: 'n', offset: 0 }), /'outputs\[0\].lengths\[0\].axis'/],
+  ['lengths that are no list', { outputs: [{ ...good.outputs[0], lengths: 1 }] }, /'outputs\[0\].lengths' is no list/],
   ['an unknown dtype', input({ dtype: 'toString' }), /toString/],
   ['an unknown dim', input({ shape: ['length'] }), /'inputs\[0\].shape\[0\]'/],
   ['an unknown operator', input({ shape: [['-', 1, 1]] }), /expression/],

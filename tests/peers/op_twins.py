@@ -15,6 +15,7 @@ Twin = Callable[..., Tensor]
 # Rows that PyTorch has no op for, and where else they are compared with something independent.
 LACKING = {
     "map": "its scalar expression is an attribute; PyTorch has no op that is given its function (test_ops, test_expr)",
+    "non_max_suppression": "PyTorch has none without torchvision (test_selecting: ONNX Runtime's)",
     "linear_scan": "a first-order recurrence along an axis; PyTorch has cumsum and cumprod alone (test_ops: a loop, "
     "and cumprod's gradient, which is made of it, is compared here)",
 }
@@ -60,6 +61,7 @@ ELEMENTWISE: dict[str, Twin] = {
     "hard_swish": F.hardswish,
     "hard_tanh": F.hardtanh,
     "cast": lambda x, dtype: x.to(getattr(torch, dtype)),
+    "batch_norm": lambda x, m, v, w, b, eps: torch.addcmul(b, (x - m) * torch.rsqrt(v + eps), w),
     "scale_shift": lambda x, scale, shift: torch.addcmul(shift, x, scale),
 }  # fmt: skip
 
@@ -100,6 +102,14 @@ def _scan(function: Twin, first: int) -> Twin:
     return scan
 
 
+def _argsort_rows(x: Tensor) -> Tensor:
+    """Sort by the last column, then by the one before it: a stable sort keeps the earlier order."""
+    order = torch.arange(len(x))
+    for column in x.reshape(len(x), -1).T.flip(0):
+        order = order[torch.argsort(column[order], stable=True)]
+    return order
+
+
 REDUCTIONS: dict[str, Twin] = {
     "sum": lambda x, axes, keepdims: x.sum(_dims(x, axes), keepdim=keepdims),
     "mean": _mean,
@@ -117,6 +127,8 @@ REDUCTIONS: dict[str, Twin] = {
     "cumsum": _scan(torch.cumsum, 0),
     "cumprod": _scan(torch.cumprod, 1),
     "argsort": lambda x, axis, descending: torch.argsort(x, dim=axis, descending=descending, stable=True),
+    "argsort_rows": _argsort_rows,
+    "nonzero": lambda x: F.pad(x.nonzero().T, (0, x.numel() - x.count_nonzero()), value=-1),
 }
 
 # ── movement ────────────────────────────────────────────────────────────────────────────────────────
@@ -194,6 +206,7 @@ MOVEMENT: dict[str, Twin] = {
     "permute": lambda x, axes: x.permute(axes),
     "expand": lambda x, shape: x.expand(shape),
     "iota": lambda size, dtype: torch.arange(size).to(getattr(torch, dtype)),
+    "dimension": lambda size, dtype: torch.tensor(size).to(getattr(torch, dtype)),
     "slice": _slice,
     "pad": _pad,
     "place": _place,

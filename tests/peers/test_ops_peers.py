@@ -141,8 +141,6 @@ OTHER_SLOPES = {
     "minimum": lambda a, b: a == b,
     # outside of the domain, or at its end, where the slope is infinite, of either sign, or is none
     "acosh": lambda x: x <= 1,
-    "atan2": lambda a, b: (a == 0) & (b == 0),
-    "pow": lambda a, b: (a == 0) & (b < 0),
 }
 
 

@@ -56,10 +56,23 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "sort descending": lambda x: x.sort(dim=0, descending=True, stable=True),
     "topk": lambda x: x.topk(3),
     "topk smallest": lambda x: x.topk(2, 0, largest=False),
+    "kthvalue": lambda x: x.kthvalue(2),
+    "kthvalue dim": lambda x: x.kthvalue(3, 0, keepdim=True),
+    "median": lambda x: x.median(),
+    "median odd": lambda x: x.median(2),
+    "median even": lambda x: x.median(1, keepdim=True),
+    "median of a scalar": lambda x: x.sum().median(0),
+    "quantile": lambda x: x.quantile(0.3),
+    "quantile ends": lambda x: x.quantile(1.0, 1) + x.quantile(0.0, 1),
+    "quantile dim": lambda x: x.quantile(0.77, -1, keepdim=True),
+    "quantile lower": lambda x: x.quantile(0.4, 1, interpolation="lower"),
+    "quantile higher": lambda x: x.quantile(0.4, 1, interpolation="higher"),
+    "quantile midpoint": lambda x: x.quantile(0.4, 0, keepdim=True, interpolation="midpoint"),
+    "quantile nearest": lambda x: x.quantile(0.5, 1, interpolation="nearest"),
     "a scalar": lambda x: x.sum().max(0),
 }
 # PyTorch does not say which of equal elements these point at, and where one is NaN there is no gradient to agree on.
-ANY_OF_EQUAL = ("topk", "topk smallest")
+ANY_OF_EQUAL = [name for name in METHODS if name.startswith(("topk", "kthvalue", "median ", "quantile"))]
 
 
 @pytest.mark.filterwarnings("ignore:.*degrees of freedom")
@@ -67,7 +80,7 @@ ANY_OF_EQUAL = ("topk", "topk smallest")
 @pytest.mark.parametrize("data", [X, TIED], ids=["distinct", "tied"])
 def test_methods_and_their_gradients_equal_pytorchs(name: str, data: np.ndarray[Any, Any]) -> None:
     if data is TIED and name in ANY_OF_EQUAL:
-        data = X.round(2)
+        data = -X
     mine, theirs = Tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
     y, expected = METHODS[name](mine), METHODS[name](theirs)
     _compare(expected, y)
@@ -83,8 +96,10 @@ def test_methods_and_their_gradients_equal_pytorchs(name: str, data: np.ndarray[
 @pytest.mark.filterwarnings("ignore:.*degrees of freedom")
 @pytest.mark.parametrize("name", METHODS)
 def test_nan_goes_where_pytorch_has_it(name: str) -> None:
-    if name not in ANY_OF_EQUAL:
-        _compare(METHODS[name](torch.tensor(NAN)), METHODS[name](Tensor(NAN)))
+    expected, found = METHODS[name](torch.tensor(NAN)), METHODS[name](Tensor(NAN))
+    if name in ANY_OF_EQUAL and isinstance(found, tuple):
+        expected, found = expected.values, found.values
+    _compare(expected, found)
 
 
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
@@ -96,6 +111,25 @@ def test_dtypes_of_integer_results_are_pytorchs(dtype: str) -> None:
         arguments = (1,) if name in ("cumsum", "cumprod") else ()
         expected = getattr(torch.tensor(data), name)(*arguments)
         _compare(expected, getattr(Tensor(data), name)(*arguments))
+
+
+def test_quantiles_of_several_shares_equal_pytorchs() -> None:
+    shares = [0.0, 0.25, 0.5, 1.0]
+    for options in ({}, {"keepdim": True}, {"dim": 1}, {"dim": -1, "keepdim": True}):
+        expected = torch.tensor(X).quantile(torch.tensor(shares, dtype=torch.float64), **options)
+        _compare(expected, Tensor(X).quantile(shares, **options))
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_medians_and_kth_values_of_equal_and_missing_elements_equal_pytorchs(dim: int) -> None:
+    for data in (TIED, NAN, TIED.astype(np.int64)):
+        expected, found = torch.tensor(data).median(dim).values, Tensor(data).median(dim)
+        _compare(expected, found.values)
+        taken = np.take_along_axis(data, np.expand_dims(found.indices.numpy(), dim), dim).squeeze(dim)
+        np.testing.assert_array_equal(expected.numpy(), taken)
+        _compare(torch.tensor(data).median(), Tensor(data).median())
+        if data is not NAN:
+            _compare(torch.tensor(data).kthvalue(2, dim).values, Tensor(data).kthvalue(2, dim).values)
 
 
 def _compare(expected: Any, found: Any) -> None:

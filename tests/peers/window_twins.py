@@ -63,7 +63,7 @@ def _adaptive_max_pool2d(x: Tensor, output_size: Any, layout: str) -> tuple[Tens
 def _winners(pool: Callable[..., tuple[Tensor, Tensor]], put: bool) -> Twin:
     """Return what moves values to, or from, the places where a pooling found its maxima."""
 
-    def move(x: Tensor, v: Tensor, **attrs: Any) -> Tensor:
+    def move(x: Tensor, v: Tensor, *_: Tensor, **attrs: Any) -> Tensor:
         places = pool(x.detach(), **attrs)[1]
         if put:
             return torch.zeros_like(x).flatten(2).scatter_add(2, places.flatten(2), v.flatten(2)).reshape(x.shape)

@@ -7,15 +7,20 @@ from collections.abc import Callable
 from neurenix.compiler.passes.affine import fold_affine
 from neurenix.compiler.passes.fold import fold_constants
 from neurenix.compiler.passes.fuse import fuse_elementwise, fuse_epilogues
+from neurenix.compiler.passes.half import widen_half
 from neurenix.compiler.passes.layout import channels_last
 from neurenix.compiler.passes.lower import lower
+from neurenix.compiler.passes.recognise import recognise
 from neurenix.compiler.passes.tidy import tidy
+from neurenix.compiler.passes.unit_axes import keep_unit_axes
+from neurenix.dims import within
 from neurenix.graph.graph import Graph, check
 
 Pass = Callable[[Graph], Graph]
 
 # What every graph needs before it can be scheduled, and what only makes it better.
 REQUIRED: tuple[Pass, ...] = (
+    widen_half,
     fold_constants,
     lower,
     fuse_elementwise,
@@ -24,13 +29,15 @@ REQUIRED: tuple[Pass, ...] = (
     tidy,
 )
 OPTIMISED: tuple[Pass, ...] = (
-    fold_constants, lower, tidy, fold_affine, fuse_elementwise, fuse_epilogues,
-    channels_last, fold_constants, tidy,
+    widen_half, fold_constants, tidy, recognise, lower, tidy, keep_unit_axes, tidy, fold_affine,
+    fuse_elementwise, fuse_elementwise,  # again: what reads a value twice, as x * sigmoid(x) does, is one map by now
+    fuse_epilogues, channels_last, fold_constants, tidy,
 )  # fmt: skip
 
 
 def run(graph: Graph, optimize: bool = True) -> Graph:
     """Run the passes, checking the graph after each."""
-    for each in OPTIMISED if optimize else REQUIRED:
-        graph = check(each(graph))
+    with within(graph.dims):
+        for each in OPTIMISED if optimize else REQUIRED:
+            graph = check(each(graph))
     return graph

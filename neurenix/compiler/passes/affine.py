@@ -42,7 +42,7 @@ def _fold_once(graph: Graph) -> Graph | None:
                     nodes += made
                 elif other.output not in gone:
                     nodes.append(other)
-            return rewriter.finish(alive(nodes, graph.outputs))
+            return rewriter.finish(alive(nodes, graph.results))
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,9 @@ MOST_OPERANDS = 8
 # What an expression may pass on inside itself: other integers would lose their wrapping around.
 INLINED = ("float32", "float64", "int64", "bool")
 
+# Floats of these dtypes are computed with in another width than float64: one expression has one.
+NARROW = ("float32", "float16")
+
 # Nodes of a fused expression written out as a tree: its JSON stays small and shallow enough to be read back.
 LARGEST_EXPRESSION = 128
 
@@ -37,7 +41,7 @@ def fuse_elementwise(graph: Graph) -> Graph:
             node = _inline(node, rewriter)
         rewriter.makers[node.output] = node
         kept.append(node)
-    return rewriter.finish(alive(kept, graph.outputs))
+    return rewriter.finish(alive(kept, graph.results))
 
 
 def fuse_epilogues(graph: Graph) -> Graph:
@@ -75,6 +79,7 @@ def _inline(node: Node, rewriter: Rewriter) -> Node:
         elif (
             before is not None and rewriter.only_use(name) and rewriter.shape(name) == shape
             and rewriter.values[name].dtype.name in INLINED
+            and _one_width([*before.inputs, name, *node.inputs, node.output], rewriter)
             and len({*inputs, *before.inputs, *node.inputs}) <= MOST_OPERANDS
             and ex.tree_size(written, [*sizes[:i], ex.tree_size(before.attrs["expr"])]) <= LARGEST_EXPRESSION
         ):  # fmt: skip
@@ -90,6 +95,11 @@ def _inline(node: Node, rewriter: Rewriter) -> Node:
     made = rewriter.values[node.output].dtype
     dtype = None if rewriter.values[inputs[0]].dtype == made else made.name
     return replace(node, op="map", inputs=tuple(inputs), attrs={"expr": expression, "dtype": dtype}, label=label)
+
+
+def _one_width(names: Sequence[str], rewriter: Rewriter) -> bool:
+    found = {rewriter.values[name].dtype.name for name in names}
+    return "float64" not in found or not found & {*NARROW}
 
 
 def _is_exact(array: Array) -> bool:

@@ -1,12 +1,13 @@
 """Turns image tensors to channels-last inside the model; the borders keep the author's layout.
 
 Every op whose kernel wants NHWC gets a permutation before and one behind it. Permutations then sink through
-elementwise maps, meet their opposites and vanish, and one before a flatten moves into the weights that read
-it.
+elementwise maps, joins, reductions and the like, meet their opposites and vanish, and one before a flatten moves into
+the weights that read it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +18,13 @@ from neurenix.compiler.passes.tidy import tidy
 from neurenix.dims import Shape, product
 from neurenix.graph.graph import Array, Epilogue, Graph, Node
 from neurenix.ops import convolution
+from neurenix.ops.op import Attrs
+from neurenix.ops.reduce import groups
+from neurenix.ops.shapes import axis_of
 
 TO_LAST = (0, 2, 3, 1)  # NCHW to NHWC
 TO_FIRST = (0, 3, 1, 2)
+REDUCTIONS = ("sum", "mean", "max", "min")
 
 
 def channels_last(graph: Graph) -> Graph:
@@ -64,9 +69,40 @@ def _insert(graph: Graph) -> Graph:
         elif node.op == "map" and len(rewriter.shape(node.output)) == 4 and any(i in turned for i in node.inputs) \
                 and all(_turns(i, rewriter) for i in node.inputs):  # fmt: skip
             emit(replace(node, inputs=tuple(to_last(i, node) for i in node.inputs)))
+        elif node.op in FOLLOWING and node.inputs[0] in turned and not node.epilogue \
+                and (attrs := FOLLOWING[node.op](node, rewriter)) is not None:  # fmt: skip
+            rest = (to_last(i, node) if node.op == "place" else i for i in node.inputs[1:])
+            emit(replace(node, inputs=(to_last(node.inputs[0], node), *rest), attrs=attrs))
         else:
             nodes.append(node)
     return rewriter.finish(nodes)
+
+
+def _by_axis(node: Node, rewriter: Rewriter) -> Attrs | None:
+    """Turn attributes that have an entry for each axis."""
+    return {k: tuple(v[a] for a in TO_LAST) if isinstance(v, tuple) else v for k, v in node.attrs.items()}
+
+
+def _gathered(node: Node, rewriter: Rewriter) -> Attrs | None:
+    """Turn the axis of a gather that takes places along it, and no shape of them."""
+    if len(rewriter.shape(node.inputs[1])) != 1:
+        return None
+    return {**node.attrs, "axis": TO_LAST.index(axis_of(node.attrs["axis"], 4))}
+
+
+def _reduced(node: Node, rewriter: Rewriter) -> Attrs | None:
+    """Turn the axes of a reduction that keeps them as 1, where they lie together afterwards too."""
+    if not node.attrs["keepdims"] or node.attrs["axes"] is None:
+        return None
+    axes = sorted(TO_LAST.index(axis_of(a, 4)) for a in node.attrs["axes"])
+    shape = tuple(rewriter.shape(node.inputs[0])[a] for a in TO_LAST)
+    return {**node.attrs, "axes": tuple(axes)} if len(groups(shape, axes)) < 2 else None
+
+
+# What takes images in either layout: how its attributes are turned, None where it stays as it is.
+FOLLOWING: dict[str, Callable[[Node, Rewriter], Attrs | None]] = {
+    "pad": _by_axis, "place": _by_axis, "gather": _gathered, **dict.fromkeys(REDUCTIONS, _reduced),
+}  # fmt: skip
 
 
 def _weight_to_last(node: Node, weight: Array) -> Array:
@@ -91,7 +127,7 @@ def _fold_flatten(graph: Graph) -> Graph:
     nodes = list(graph.nodes)
     for at, node in enumerate(graph.nodes):
         source = rewriter.maker(node.inputs[0], "permute") if node.op == "reshape" and node.inputs else None
-        if source is None or tuple(source.attrs["axes"]) != TO_FIRST or node.output in graph.outputs:
+        if source is None or tuple(source.attrs["axes"]) != TO_FIRST or node.output in graph.results:
             continue
         shape = rewriter.shape(source.output)
         if not _flattens(shape, rewriter.shape(node.output)):

@@ -47,7 +47,8 @@ export function bindDims(given, declared) {
   /** @type {Map<string, number>} */
   const dims = new Map(declared.filter(({ min, max }) => min === max).map(({ name, min }) => [name, min]));
   for (const input of given) if (input.shape) bindShape(input, dims);
-  for (const input of given) if (!input.shape) bindLength(input, dims);
+  const mayBeEmpty = new Set(declared.filter(({ min }) => min === 0).map(({ name }) => name));
+  for (const input of given) if (!input.shape) bindLength(input, dims, mayBeEmpty);
   for (const { name, min, max } of declared) {
     const size = dims.get(name);
     if (size === undefined) {
@@ -79,8 +80,9 @@ function bindShape(input, dims) {
  * A flat array leaves at most one axis to its length.
  * @param {Given} input
  * @param {Map<string, number>} dims
+ * @param {ReadonlySet<string>} mayBeEmpty
  */
-function bindLength(input, dims) {
+function bindLength(input, dims, mayBeEmpty) {
   const { shape } = input.info;
   const open = shape.filter((size) => Number.isNaN(evaluate(size, dims)));
   if (open.length === 0) return;
@@ -90,7 +92,7 @@ function bindLength(input, dims) {
   }
   const rest = product(evaluateShape(shape.filter((other) => other !== size), dims));
   const count = input.data.length / rest;
-  if (!Number.isInteger(count) || count < 1) {
+  if (!Number.isInteger(count) || (count === 0 && !mayBeEmpty.has(size))) {
     throw mismatch(input, ` Its length must be a multiple of ${rest}, and not 0.`);
   }
   dims.set(size, count);

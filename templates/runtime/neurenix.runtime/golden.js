@@ -1,11 +1,12 @@
 // The golden cases of a bundle: makes their inputs by FORMAT.md's formula, and compares answers.
 
 import { evaluateShape } from './dims.js';
-import { allocate, product } from './tensor.js';
+import { toHalf } from './half.js';
+import { allocate, product, valuesOf } from './tensor.js';
 
 /** @import { Field } from './field.js' */
 /** @import { Call, Golden, Port } from './internal.js' */
-/** @import { Tensor, TypedArray } from './types.js' */
+/** @import { DType, Tensor, TypedArray } from './types.js' */
 
 /**
  * A golden case's inputs, ready to run.
@@ -19,24 +20,30 @@ export function goldenCall(golden, inputs) {
     const data = allocate(dtype, product(evaluateShape(shape, dims)));
     const recipe = golden.inputs.get(name);
     if (recipe.has('data')) fillBytes(data, recipe.get('data'));
-    else fillHash(data, recipe);
+    else fillHash(data, dtype, recipe);
     return data;
   });
   return { dims, arrays };
 }
 
 /**
- * The largest `|answer - expected| / max(1, |expected|)` over every output.
+ * The largest `|answer - expected| / max(1, |expected|)` over every output; infinite for another length.
  * @param {Golden} golden
  * @param {Readonly<Record<string, Tensor>>} answers
+ * @param {readonly Pick<Port, 'name' | 'lengths'>[]} [outputs]
  */
-export function goldenError(golden, answers) {
+export function goldenError(golden, answers, outputs = []) {
   let largest = 0;
+  for (const { name, lengths } of outputs) {
+    const known = lengths.length ? golden.lengths.get(name).list((length) => length.integer()) : [];
+    if (lengths.some(({ axis }, i) => answers[name].shape[axis] !== known[i])) return Infinity;
+  }
   for (const [name, { data, dtype }] of Object.entries(answers)) {
     const expected = allocate(dtype, data.length);
     fillBytes(expected, golden.outputs.get(name));
-    data.forEach((/** @type {number | bigint} */ value, /** @type {number} */ i) => {
-      largest = Math.max(largest, difference(Number(value), Number(expected[i])));
+    const wanted = valuesOf(expected, dtype);
+    valuesOf(data, dtype).forEach((value, i) => {
+      largest = Math.max(largest, difference(Number(value), Number(wanted[i])));
     });
   }
   return largest;
@@ -56,18 +63,19 @@ export function hash(i, seed) {
 
 /**
  * @param {TypedArray} data
+ * @param {DType} dtype
  * @param {Field} recipe
  */
-function fillHash(data, recipe) {
+function fillHash(data, dtype, recipe) {
   const seed = recipe.get('seed').integer();
   const low = recipe.get('low').number();
   const high = recipe.get('high').number();
   const big = data instanceof BigInt64Array || data instanceof BigUint64Array;
-  const whole = big || !(data instanceof Float32Array || data instanceof Float64Array);
+  const whole = !dtype.startsWith('float');
   for (let i = 0; i < data.length; i++) {
     const value = low + (high - low) * ((hash(i, seed) >>> 8) / 2 ** 24);
     const rounded = whole ? Math.floor(value) : value;
-    data[i] = /** @type {never} */ (big ? BigInt(rounded) : rounded);
+    data[i] = /** @type {never} */ (big ? BigInt(rounded) : dtype === 'float16' ? toHalf(rounded) : rounded);
   }
 }
 

@@ -2,10 +2,11 @@
 
 import { bindDims } from './dims.js';
 import { didYouMean, NeurenixError, quoted } from './errors.js';
-import { arrayName, ARRAYS, describe, fromValues, isTensor, nestedShape } from './tensor.js';
+import { isBuffer, isOnGpu } from './gpu-tensor.js';
+import { arrayName, ARRAYS, asBits, describe, fromValues, isTensor, nestedShape } from './tensor.js';
 
 /** @import { Call, Given, Manifest } from './internal.js' */
-/** @import { TensorInfo, TypedArray } from './types.js' */
+/** @import { GpuTensor, TensorInfo, TypedArray } from './types.js' */
 
 /**
  * @param {unknown} inputs
@@ -50,7 +51,9 @@ function byName(inputs, names) {
  * @returns {Given}
  */
 function read(info, value) {
-  const values = isTensor(value) ? value.data : value;
+  if (isOnGpu(value)) return readOnGpu(info, value);
+  const held = isTensor(value) ? value.data : value;
+  const values = asBits(held, info.dtype) ?? held;
   if (arrayName(values) !== undefined) {
     const array = /** @type {TypedArray} */ (values);
     const { name } = ARRAYS[info.dtype];
@@ -72,6 +75,24 @@ function read(info, value) {
 }
 
 /**
+ * One value that lies on a GPU, where it stays. A bare buffer is flat data, 4 bytes an element.
+ * @param {TensorInfo} info
+ * @param {GpuTensor | GPUBuffer} value
+ * @returns {Given}
+ */
+function readOnGpu(info, value) {
+  if (isBuffer(value)) {
+    return { info, value, data: { buffer: value, length: value.size / 4, dtype: info.dtype }, shape: null };
+  }
+  if (value.dtype !== info.dtype) {
+    throw new NeurenixError('bad_input',
+      `Input '${info.name}' expects ${info.dtype}, but got a ${value.dtype} tensor on the GPU.`);
+  }
+  const { buffer, size, dtype, shape } = value;
+  return { info, value, data: { tensor: value, buffer, length: size, dtype }, shape };
+}
+
+/**
  * A copy; an array whose buffer was given away (to a worker, say) is empty, and cannot be sliced.
  * @param {TypedArray} array
  */
@@ -89,5 +110,5 @@ function isNothing(value) {
 
 /** @param {unknown} value */
 function isValue(value) {
-  return Array.isArray(value) || ArrayBuffer.isView(value) || isTensor(value);
+  return Array.isArray(value) || ArrayBuffer.isView(value) || isTensor(value) || isOnGpu(value);
 }

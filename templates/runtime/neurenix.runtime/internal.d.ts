@@ -1,7 +1,7 @@
 // What the modules of the runtime hand to each other. Nothing here is public.
 
 import type { Field } from './field.js';
-import type { Dim, Fetch, Layer, TensorInfo, TypedArray } from './types.js';
+import type { DType, Dim, Fetch, GpuTensor, Layer, Size, TensorInfo, TypedArray } from './types.js';
 
 /** The size of every dim, by name. */
 export type Dims = ReadonlyMap<string, number>;
@@ -9,6 +9,8 @@ export type Dims = ReadonlyMap<string, number>;
 /** An input or output, and where it starts in the arena. */
 export interface Port extends TensorInfo {
   readonly offset: number;
+  /** Where the arena holds how much of an axis counts. */
+  readonly lengths: readonly { readonly axis: number; readonly name: string; readonly offset: number }[];
 }
 
 /** A file of the bundle, as the manifest vouches for it. */
@@ -27,6 +29,7 @@ export interface Golden {
   readonly dims: readonly (readonly [string, number])[];
   readonly inputs: Field;
   readonly outputs: Field;
+  readonly lengths: Field;
   readonly tolerance: number;
 }
 
@@ -45,6 +48,63 @@ export interface Manifest {
   readonly weights: readonly BundleFile[];
   readonly variants: readonly Variant[];
   readonly golden: readonly Golden[];
+  /** The dispatch table, which is read when a GPU is wanted. */
+  readonly webgpu: Field | null;
+  readonly root: Field;
+}
+
+/** Where a tensor lies on the GPU. */
+export interface Region {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly type: 'f32' | 'i32';
+}
+
+export interface ShaderRow {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+  readonly bindings: readonly ('read' | 'write')[];
+  readonly params: number;
+}
+
+export interface DispatchRow {
+  readonly shader: number;
+  readonly bindings: readonly Region[];
+  readonly params: readonly Size[];
+  readonly at: number;
+  readonly groups: Size;
+}
+
+/** What a GPU runs, read from the manifest. */
+export interface ShaderTable {
+  readonly file: BundleFile;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly buffers: readonly number[];
+  readonly regions: ReadonlyMap<string, Region>;
+  readonly paramsSize: number;
+  readonly shaders: readonly ShaderRow[];
+  readonly dispatches: readonly DispatchRow[];
+  readonly tensors: readonly {
+    readonly name: string; readonly dtype: DType; readonly offset: number; readonly size: number;
+  }[];
+}
+
+/** A device that models share. `lost` is why it is no use any more. */
+export interface HeldDevice {
+  readonly device: GPUDevice;
+  readonly adapter: string;
+  readonly software: boolean;
+  lost: string;
+}
+
+/** An input that lies on a GPU: a tensor, or a bare buffer. */
+export interface OnGpu {
+  readonly tensor?: GpuTensor;
+  readonly buffer: GPUBuffer;
+  readonly length: number;
+  readonly dtype: DType;
 }
 
 /** Where a bundle's files lie, and how to get them. */
@@ -60,13 +120,13 @@ export interface Given {
   readonly info: TensorInfo;
   /** As it came, for errors. */
   readonly value: unknown;
-  readonly data: TypedArray;
+  readonly data: TypedArray | OnGpu;
   readonly shape: readonly number[] | null;
 }
 
 /** A call ready to run: its arrays are copies in the order of the signature, and its sizes fit. */
 export interface Call {
   readonly dims: Dims;
-  readonly arrays: readonly TypedArray[];
+  readonly arrays: readonly (TypedArray | OnGpu)[];
 }
 

@@ -1,12 +1,11 @@
 // loadModel(): from an address and options to a model that is verified and ready to run.
 
 import { didYouMean, NeurenixError, throwIfAborted } from './errors.js';
-import { chooseVariant } from './features.js';
 import { fetchVerified } from './fetching.js';
 import { checkEntry, parseManifest } from './manifest.js';
 import { Model } from './model.js';
+import { Placement } from './placement.js';
 import { describe } from './tensor.js';
-import { WasmBackend } from './wasm.js';
 
 /** @import { BundleFile, Manifest } from './internal.js' */
 /** @import { Entry, LoadOptions } from './types.js' */
@@ -35,12 +34,10 @@ export async function load(entry, path, options = {}) {
   try {
     const { file, size, sha256 } = entry.manifest;
     const manifest = parseManifest(await fetchVerified({ name: file, size, sha256 }, source), file);
-    acceptLimits(manifest, options);
-    const variant = chooseVariant(manifest.variants);
-    const onBytes = reportTo(options.onProgress, [variant.file, ...manifest.weights]);
-    const backend = await WasmBackend.load(manifest, variant, { ...source, onBytes });
-    throwIfAborted(options.signal);
-    return new Model(manifest, backend);
+    acceptThreads(manifest, options);
+    const placement = new Placement(manifest, options);
+    await placement.load({ ...source, onBytes: reportTo(options.onProgress, placement.files) });
+    return new Model(manifest, placement);
   } finally {
     options.signal?.removeEventListener('abort', stop);
     transfer.abort();
@@ -48,14 +45,13 @@ export async function load(entry, path, options = {}) {
 }
 
 /** @param {LoadOptions} options */
-function checkOptions({ device = 'auto', threads = 1, worker = false }) {
+function checkOptions({ device = 'auto', threads = 1, worker = false, deadline = 1 }) {
   if (!DEVICES.includes(device)) {
     throw new NeurenixError('bad_input',
       `options.device is '${device}'. ${didYouMean(String(device), DEVICES)}`);
   }
-  if (device === 'webgpu') {
-    throw new NeurenixError('unsupported',
-      "WebGPU arrives in a later version. Use device: 'auto', which takes WebAssembly.");
+  if (!(deadline > 0)) {
+    throw new NeurenixError('bad_input', `options.deadline is ${deadline}; it must be a number of milliseconds.`);
   }
   if (worker) {
     throw new NeurenixError('unsupported',
@@ -70,15 +66,11 @@ function checkOptions({ device = 'auto', threads = 1, worker = false }) {
 let noticed = false;
 
 /**
- * This version has one thread and one device: say so, once a page, or refuse when `strict`.
+ * This version has one thread: say so, once a page, or refuse when `strict`.
  * @param {Manifest} manifest
  * @param {LoadOptions} options
  */
-function acceptLimits({ name, device: preferred, wantsThreads }, { device = 'auto', threads, strict = false }) {
-  if (strict && device === 'auto' && preferred === 'webgpu') {
-    throw new NeurenixError('unsupported',
-      `'${name}' asks for WebGPU, which arrives in a later version. Load it without strict.`);
-  }
+function acceptThreads({ name, wantsThreads }, { threads, strict = false }) {
   if (threads === undefined ? !wantsThreads : threads === 1) return;
   const reason = `'${name}' asks for threads, and runs on one: this version has no more.`;
   if (strict) throw new NeurenixError('unsupported', `${reason} Load it with threads: 1, or without strict.`);

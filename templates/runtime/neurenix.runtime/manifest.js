@@ -6,7 +6,7 @@ import { Field } from './field.js';
 import { ARRAYS, isDType, product } from './tensor.js';
 
 /** @import { BundleFile, Golden, Manifest } from './internal.js' */
-/** @import { Dim, Entry, Layer, Size } from './types.js' */
+/** @import { DType, Dim, Entry, Layer, Size } from './types.js' */
 
 /** The only bundle format that this runtime reads. */
 export const FORMAT = 1;
@@ -49,6 +49,7 @@ export function parseManifest(bytes, file) {
     dtype: readDType(port.get('dtype')),
     shape: port.get('shape').list((size) => readSize(size, names)),
     offset: port.get('offset').integer(),
+    lengths: port.get('lengths', []).list(readLength),
   });
   const files = root.get('files');
   const memory = root.get('memory');
@@ -74,6 +75,8 @@ export function parseManifest(bytes, file) {
       file: readFile(variant.get('file'), files),
     }), 1),
     golden: root.get('golden', []).list((golden) => readGolden(golden, dims)),
+    webgpu: root.has('webgpu') ? root.get('webgpu') : null,
+    root,
   };
   checkMemory(manifest, root);
   return deepFreeze(manifest);
@@ -112,14 +115,31 @@ function checkMemory({ memory, weights, inputs, outputs, dims }, root) {
     throw root.get('memory').get('pages').error(`is ${memory.pages}, too few for a plan of ${end} bytes`);
   }
   const largest = new Map(dims.map(({ name, max }) => [name, max]));
-  for (const { name, dtype, shape, offset } of [...inputs, ...outputs]) {
+  /** @type {(name: string, dtype: DType, offset: number, count?: number) => void} */
+  const fit = (name, dtype, offset, count = 1) => {
     const width = ARRAYS[dtype].BYTES_PER_ELEMENT;
-    const last = offset + product(evaluateShape(shape, largest)) * width;
+    const last = offset + count * width;
     if (offset % width || !(last <= memory.arena)) {
       const place = `'${name}' does not fit at ${offset} to ${last}`;
       throw root.get('memory').get('arena').error(`has ${memory.arena} bytes; ${place}`);
     }
+  };
+  for (const { name, dtype, shape, offset, lengths } of [...inputs, ...outputs]) {
+    fit(name, dtype, offset, product(evaluateShape(shape, largest)));
+    for (const length of lengths) {
+      if (length.axis >= shape.length) throw root.error(`'${name}' has no axis ${length.axis}, and a length for it`);
+      fit(name, 'int64', length.offset);
+    }
   }
+}
+
+/** @param {Field} length */
+function readLength(length) {
+  return {
+    axis: length.get('axis').integer(),
+    name: length.get('name').text(),
+    offset: length.get('offset').integer(),
+  };
 }
 
 /** @param {Field} dim */
@@ -140,9 +160,9 @@ function readDType(dtype) {
  * @param {ReadonlySet<string>} dims
  * @returns {Size}
  */
-function readSize(size, dims, depth = 0) {
+export function readSize(size, dims, depth = 0) {
   const value = size.raw;
-  if (typeof value === 'number') return size.integer();
+  if (typeof value === 'number') return size.integer(depth ? -Number.MAX_SAFE_INTEGER : 0);
   if (typeof value === 'string' && dims.has(value)) return value;
   if (Array.isArray(value) && value.length === 3 && Object.hasOwn(OPERATORS, value[0]) && depth < MAX_DEPTH) {
     const [, a, b] = size.list((part) => part);
@@ -175,6 +195,7 @@ function readGolden(golden, dims) {
     dims: dims.map(({ name, min, max }) => [name, sizes.get(name).integer(min, max)]),
     inputs: golden.get('inputs'),
     outputs: golden.get('outputs'),
+    lengths: golden.get('lengths', {}),
     tolerance: golden.get('tolerance').number(),
   };
 }
@@ -185,7 +206,7 @@ function readGolden(golden, dims) {
  * @param {Field} files
  * @returns {BundleFile}
  */
-function readFile(field, files) {
+export function readFile(field, files) {
   const name = field.text();
   if (!/^\w[\w.-]*$/.test(name)) throw field.error(`is no file name: ${JSON.stringify(name)}`);
   if (!files.has(name)) throw field.error(`names '${name}', which is not in 'files'`);

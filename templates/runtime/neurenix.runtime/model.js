@@ -3,44 +3,59 @@
 import { evaluateShape } from './dims.js';
 import { abortable, NeurenixError, throwIfAborted } from './errors.js';
 import { goldenCall, goldenError } from './golden.js';
+import { GpuTensor, isBuffer } from './gpu-tensor.js';
 import { bindInputs } from './inputs.js';
 import { allocate, product, Tensor } from './tensor.js';
 
 /** @import { Call, Manifest, Port } from './internal.js' */
-/** @import { ArrayTypes, DType, ForwardOptions, Nested, TensorInfo } from './types.js' */
+/** @import { DType, ForwardOptions, TensorInfo } from './types.js' */
 /** @import { Model as PublicModel } from './types.js' */
-/** @import { WasmBackend } from './wasm.js' */
+/** @import { Placement } from './placement.js' */
 
 /** @implements {PublicModel} */
 export class Model {
   #manifest;
-  /** @type {WasmBackend | null} */
-  #backend;
+  #placement;
+  #disposed = false;
   #queue = new Queue();
 
   /**
    * @param {Manifest} manifest
-   * @param {WasmBackend} backend
+   * @param {Placement} placement
    */
-  constructor(manifest, backend) {
+  constructor(manifest, placement) {
     this.#manifest = manifest;
-    this.#backend = backend;
+    this.#placement = placement;
     this.name = manifest.name;
     this.inputs = manifest.inputs.map(describePort);
     this.outputs = manifest.outputs.map(describePort);
     this.dims = manifest.dims;
     this.labels = manifest.labels;
     this.layers = manifest.layers;
-    this.device = backend.device;
-    this.variant = backend.variant;
-    this.threads = backend.threads;
+    this.settled = placement.settled;
     Object.freeze(this);
+  }
+
+  get device() {
+    return this.#placement.device;
+  }
+
+  get variant() {
+    return this.#placement.variant;
+  }
+
+  get threads() {
+    return this.#placement.threads;
+  }
+
+  get gpu() {
+    return this.#placement.gpu;
   }
 
   /**
    * @param {unknown} inputs
-   * @param {ForwardOptions} [options]
-   * @returns {Promise<Record<string, Tensor>>}
+   * @param {ForwardOptions & { keep?: boolean }} [options]
+   * @returns {Promise<any>}
    */
   async forward(inputs, options) {
     this.#alive();
@@ -49,13 +64,16 @@ export class Model {
   }
 
   /**
-   * @template {DType} [D='float32']
    * @param {readonly number[]} shape
-   * @param {ArrayTypes[D] | readonly Nested[]} data
-   * @returns {Tensor<D>}
+   * @param {any} data
+   * @param {DType} [dtype] `data`'s own, or float32 for plain numbers, unless given
+   * @returns {any}
    */
-  createTensor(shape, data) {
-    return new Tensor(shape, data);
+  createTensor(shape, data, dtype) {
+    if (!isBuffer(data)) return new Tensor(shape, data, dtype);
+    const { gpu } = this.#placement;
+    if (gpu) return new GpuTensor(shape, data, dtype ?? 'float32', gpu.device);
+    throw new NeurenixError('bad_input', `The model '${this.name}' runs on ${this.device}, which reads no GPU buffers.`);
   }
 
   /** @param {ForwardOptions} [options] */
@@ -63,8 +81,10 @@ export class Model {
     this.#alive();
     const cases = [];
     for (const golden of this.#manifest.golden) {
-      const answers = await this.#run(goldenCall(golden, this.#manifest.inputs), options);
-      const maxError = goldenError(golden, answers);
+      const call = goldenCall(golden, this.#manifest.inputs);
+      const { signal } = options ?? {};
+      const answers = /** @type {Record<string, Tensor>} */ (await this.#run(call, { signal }));
+      const maxError = goldenError(golden, answers, this.#manifest.outputs);
       const { tolerance } = golden;
       const dims = Object.fromEntries(golden.dims);
       cases.push({ dims, passed: maxError <= tolerance, maxError, tolerance });
@@ -86,19 +106,20 @@ export class Model {
   }
 
   dispose() {
-    this.#backend = null;
+    this.#disposed = true;
+    this.#placement.dispose();
   }
 
   /**
    * @param {Call} call
-   * @param {ForwardOptions} [options]
+   * @param {ForwardOptions & { keep?: boolean }} [options]
    */
   #run(call, options) {
-    return this.#queue.push(() => this.#alive().run(call), options?.signal);
+    return this.#queue.push(() => this.#alive().run(call, options?.keep), options?.signal);
   }
 
   #alive() {
-    if (this.#backend) return this.#backend;
+    if (!this.#disposed) return this.#placement;
     throw new NeurenixError('disposed', `The model '${this.name}' was disposed of. Load it again.`);
   }
 }
@@ -108,8 +129,9 @@ export class Model {
  * @param {Port} port
  * @returns {TensorInfo}
  */
-function describePort({ name, dtype, shape }) {
-  return Object.freeze({ name, dtype, shape });
+function describePort({ name, dtype, shape, lengths }) {
+  const bounded = lengths.length ? { bounded: Object.freeze(lengths.map(({ axis }) => axis)) } : {};
+  return Object.freeze({ name, dtype, shape, ...bounded });
 }
 
 /** First in, first out. A job that fails does not disturb the next. */

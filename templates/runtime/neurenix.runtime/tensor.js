@@ -1,11 +1,12 @@
 // The dtypes, and Tensor: the way between JavaScript's values and flat arrays of a dtype.
 
 import { NeurenixError } from './errors.js';
+import { fromHalf, toHalf } from './half.js';
 
 /** @import { ArrayTypes, DType, Nested, Scalar, Size, TypedArray } from './types.js' */
 /** @import { Tensor as PublicTensor } from './types.js' */
 
-/** The array class of each dtype. */
+/** The array class of each dtype. A float16 is its 16 bits, since not every engine has a Float16Array. */
 export const ARRAYS = {
   float32: Float32Array,
   float64: Float64Array,
@@ -18,6 +19,7 @@ export const ARRAYS = {
   int64: BigInt64Array,
   uint64: BigUint64Array,
   bool: Uint8Array,
+  float16: Uint16Array, // behind uint16, whose arrays these are
 };
 
 /**
@@ -61,8 +63,10 @@ export class Tensor {
    * @param {D} [dtype] `data`'s own, or float32 for plain numbers, unless given
    */
   constructor(shape, data, dtype) {
-    const found = dtype ?? dtypeOf(data) ?? (Array.isArray(data) ? 'float32' : undefined);
-    if (!found || (!Array.isArray(data) && arrayName(data) !== allocate(found, 0)[Symbol.toStringTag])) {
+    const bits = asBits(data, dtype);
+    const given = /** @type {ArrayTypes[D] | readonly Nested[]} */ (bits ?? data);
+    const found = dtype ?? (bits ? 'float16' : dtypeOf(data)) ?? (Array.isArray(data) ? 'float32' : undefined);
+    if (!found || (!Array.isArray(given) && arrayName(given) !== allocate(found, 0)[Symbol.toStringTag])) {
       throw new NeurenixError('bad_input',
         `A tensor's data must be a typed array or an array of numbers, not ${describe(data)}.`);
     }
@@ -70,7 +74,7 @@ export class Tensor {
       throw new NeurenixError('bad_input',
         `A tensor's shape must be an array of whole numbers, not ${describe(shape)}.`);
     }
-    const values = Array.isArray(data) ? fromValues(data.flat(Infinity), found, 'A tensor') : data;
+    const values = Array.isArray(given) ? fromValues(given.flat(Infinity), found, 'A tensor') : given;
     if (values.length !== product(shape)) {
       throw new NeurenixError('bad_input',
         `A tensor of shape ${show(shape)} has ${product(shape)} values; ${values.length} were given.`);
@@ -88,13 +92,43 @@ export class Tensor {
     return this.data;
   }
 
+  /** Nothing to do: the values are the page's own. Tensors on a GPU have more to let go of. */
+  dispose() {}
+
   toArray() {
-    return nest(Array.from(/** @type {Iterable<number | bigint>} */ (this.data)), this.shape);
+    return nest(this.#values(), this.shape);
   }
 
   toJSON() {
-    return nest(Array.from(/** @type {ArrayLike<number>} */ (this.data), Number), this.shape);
+    return nest(this.#values().map(Number), this.shape);
   }
+
+  #values() {
+    return valuesOf(this.data, this.dtype);
+  }
+}
+
+/**
+ * The values of an array as numbers, 64-bit integers as bigints.
+ * @param {TypedArray} data
+ * @param {DType} dtype
+ * @returns {(number | bigint)[]}
+ */
+export function valuesOf(data, dtype) {
+  const values = Array.from(/** @type {Iterable<number | bigint>} */ (data));
+  return dtype === 'float16' ? values.map((bits) => fromHalf(Number(bits))) : values;
+}
+
+/**
+ * The bits of a Float16Array where a float16 is wanted; undefined for anything else.
+ * @param {unknown} data
+ * @param {DType} [dtype]
+ * @returns {Uint16Array | undefined}
+ */
+export function asBits(data, dtype = 'float16') {
+  if (dtype !== 'float16' || arrayName(data) !== 'Float16Array') return undefined;
+  const { buffer, byteOffset, length } = /** @type {Uint16Array} */ (data);
+  return new Uint16Array(buffer, byteOffset, length);
 }
 
 /**
@@ -120,7 +154,8 @@ export function fromValues(values, dtype, what) {
   values.forEach((value, i) => {
     const known = typeof value === 'number' || typeof value === 'boolean' || (big && typeof value === 'bigint');
     const whole = known && (!exact || typeof value === 'bigint' || Number.isInteger(Number(value)));
-    if (whole) data[i] = /** @type {never} */ (big ? BigInt(/** @type {number} */ (value)) : Number(value));
+    const number = dtype === 'float16' ? toHalf(Number(value)) : Number(value);
+    if (whole) data[i] = /** @type {never} */ (big ? BigInt(/** @type {number} */ (value)) : number);
     const held = whole && (!exact || Number(data[i]) === Number(value));
     if (!held || (dtype === 'bool' && data[i] > 1)) {
       const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value);
@@ -189,7 +224,7 @@ function showSize(size) {
  * @param {unknown} shape
  * @returns {shape is readonly number[]}
  */
-function isShape(shape) {
+export function isShape(shape) {
   return Array.isArray(shape) && shape.every((axis) => Number.isSafeInteger(axis) && axis >= 0);
 }
 

@@ -3,6 +3,8 @@
 /** The array that holds each dtype's values. A `bool` is a byte, 0 or 1. */
 export interface ArrayTypes {
   float32: Float32Array;
+  /** The 16 bits of each value. Where the engine has a Float16Array, that is taken as well. */
+  float16: Uint16Array;
   float64: Float64Array;
   int8: Int8Array;
   uint8: Uint8Array;
@@ -30,6 +32,8 @@ export interface TensorInfo {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly Size[];
+  /** Of an output: the axes whose size depends on data. `shape` has the most; the tensor is as long as it really is. */
+  readonly bounded?: readonly number[];
 }
 
 /** A symbolic dimension and the sizes it may have. */
@@ -48,7 +52,12 @@ export interface Layer {
 }
 
 /** What `forward()` takes for one input: values in row-major order, or a tensor. */
-export type TensorInput<D extends DType = DType> = ArrayTypes[D] | Tensor<D> | readonly Nested[] | Scalar;
+export type TensorInput<D extends DType = DType> =
+  ArrayTypes[D] | Tensor<D> | GpuTensor<D> | GpuBuffer | readonly Nested[] | Scalar;
+
+/** WebGPU's own types, where the page's project knows them (`@webgpu/types`). */
+export type GpuBuffer = typeof globalThis extends { GPUBuffer: { prototype: infer B } } ? B : { readonly usage: number };
+export type GpuDevice = typeof globalThis extends { GPUDevice: { prototype: infer D } } ? D : object;
 
 /** Values in row-major order, with their shape and dtype. */
 export declare class Tensor<D extends DType = DType> {
@@ -61,15 +70,41 @@ export declare class Tensor<D extends DType = DType> {
   readonly size: number;
   /** The values, wherever they were computed. */
   getData(): Promise<ArrayTypes[D]>;
+  /** Nothing to do here: only tensors on a GPU hold something to let go of. */
+  dispose(): void;
   /** The values as nested arrays; a bare value when the shape is `[]`. */
   toArray(): Nested;
   /** As `toArray()`, with 64-bit integers as numbers. JSON has no NaN: it becomes null. */
   toJSON(): Nested;
 }
 
+/**
+ * A tensor that stayed on the GPU: values row-major, 4 bytes each, whole numbers and conditions as 32-bit integers.
+ * The next model takes it as it is. Dispose of it, so that its buffer serves another call.
+ */
+export interface GpuTensor<D extends DType = DType> {
+  readonly shape: readonly number[];
+  readonly dtype: D;
+  readonly size: number;
+  readonly buffer: GpuBuffer;
+  /** The device that the buffer belongs to. */
+  readonly gpuDevice: GpuDevice;
+  /** Download the values. */
+  getData(): Promise<ArrayTypes[D]>;
+  dispose(): void;
+}
+
+/** What `forward(…, { keep: true })` gives: on a GPU its tensors, elsewhere the usual ones. */
+export type Kept<Outputs> = {
+  readonly [Name in keyof Outputs]: Outputs[Name] extends Tensor<infer D> ? Tensor<D> | GpuTensor<D> : never;
+};
+
 /** Stable across releases, and the same as in Python: match on it, not on the message. */
 export type ErrorCode =
   | 'aborted'
+  | 'compile_failed'
+  | 'device_unavailable'
+  | 'verification_failed'
   | 'bad_bundle'
   | 'bad_dims'
   | 'bad_input'
@@ -99,8 +134,16 @@ export interface Progress {
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export interface LoadOptions {
-  /** Where to run. `auto` takes what works; this version has `wasm`. */
+  /**
+   * Where to run. `auto` begins on `wasm` and changes over to a GPU once that has given the right answers to the
+   * bundle's golden inputs, if the model is large enough for it and the adapter is no software; `webgpu` wants a GPU,
+   * software as well, and is refused where there is none.
+   */
   device?: 'auto' | 'webgpu' | 'wasm';
+  /** How many milliseconds a GPU may take for one call before it is given up; a minute unless given. */
+  deadline?: number;
+  /** Told why, when a GPU that was wanted does not answer, and WebAssembly does. */
+  onFallback?: (reason: NeurenixError) => void;
   /** How many threads to run. This version runs one, and says so once. */
   threads?: number;
   /** Run in a worker of its own: not in this version, which refuses `true`. */
@@ -109,12 +152,33 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /** Used in place of the global `fetch`. */
   fetch?: Fetch;
-  /** Throw where the runtime would otherwise settle for less: fewer threads, another device. */
+  /**
+   * Throw where the runtime would otherwise settle for less: fewer threads, another device. Under `auto`, a model that
+   * needs NaN or infinities stays off the GPU, since WGSL lets one ignore them.
+   */
   strict?: boolean;
 }
 
 export interface ForwardOptions {
   signal?: AbortSignal;
+}
+
+/** What a model holds on its GPU. */
+export interface GpuStats {
+  readonly adapter: string;
+  /** Whether the adapter is software, and no GPU. */
+  readonly software: boolean;
+  /** The page's device: buffers of it may be passed as inputs. */
+  readonly device: GpuDevice;
+  readonly pipelines: number;
+  readonly bindGroups: number;
+  readonly buffers: number;
+  readonly bytes: number;
+  /** How many dispatches a forward pass has at most. */
+  readonly dispatches: number;
+  readonly calls: number;
+  /** How often a lost device was replaced. */
+  readonly recoveries: number;
 }
 
 /** One golden case: `maxError` is the largest `|answer - expected| / max(1, |expected|)`. */
@@ -141,20 +205,30 @@ export interface Model<Inputs = Record<string, TensorInput> | TensorInput, Outpu
   /** Names for the last axis of the first output, or null. */
   readonly labels: readonly string[] | null;
   readonly layers: readonly Layer[];
-  readonly device: 'wasm';
-  /** The WebAssembly feature level in use: `relaxed`, `simd` or `scalar`. */
+  /** Where the next call is answered, as far as is known. */
+  readonly device: 'webgpu' | 'wasm';
+  /** Settled once it is decided where the model runs: under `auto`, after a GPU has proved itself or failed to. */
+  readonly settled: Promise<'webgpu' | 'wasm'>;
+  /** What the model holds on its GPU; null where it has none. */
+  readonly gpu: GpuStats | null;
+  /** The WebAssembly feature level in use: `relaxed`, `simd` or `scalar`; `wgsl` on a GPU. */
   readonly variant: string;
   readonly threads: number;
   /**
    * Run the model once. The inputs are copied when it is called, and the outputs are yours.
    * A typed array may leave one dim to its length: 20 values for `['batch', 10]` are a batch of 2.
-   * NaN and infinities pass through.
+   * NaN and infinities pass through, except on a GPU, which may ignore them.
+   * With `keep`, outputs stay on the GPU that made them, but for those whose size depends on data.
    */
+  forward(inputs: Inputs, options: ForwardOptions & { keep: true }): Promise<Kept<Outputs>>;
   forward(inputs: Inputs, options?: ForwardOptions): Promise<Outputs>;
   createTensor<D extends DType = 'float32'>(
     shape: readonly number[],
     data: ArrayTypes[D] | readonly Nested[],
+    dtype?: D,
   ): Tensor<D>;
+  /** Values of the page's own on the model's GPU: 4 bytes each, in a buffer with `COPY_SRC`. */
+  createTensor<D extends DType = 'float32'>(shape: readonly number[], data: GpuBuffer, dtype?: D): GpuTensor<D>;
   /** Run the bundle's golden cases here, and compare. */
   selfTest(options?: ForwardOptions): Promise<SelfTestResult>;
   /** Run once on zeros, so that the first real answer is not the slow one. */

@@ -5,6 +5,7 @@ import { NeurenixError } from './errors.js';
 import { mayCompile } from './features.js';
 import { fetchVerified } from './fetching.js';
 import { sha256 } from './integrity.js';
+import { cut } from './lengths.js';
 import { arenaStart, PAGE } from './manifest.js';
 import { ARRAYS, product, Tensor } from './tensor.js';
 
@@ -67,10 +68,12 @@ export class WasmBackend {
     });
     const sizes = this.#manifest.dims.map(({ name }) => /** @type {number} */ (dims.get(name)));
     this.#call(run, 0, 1, memory.base, arena, ...sizes);
-    return Object.fromEntries(outputs.map(({ name, dtype, shape, offset }) => {
-      const sized = evaluateShape(shape, dims);
-      const data = this.#view(dtype, arena + offset, product(sized)).slice();
-      return [name, new Tensor(sized, data, dtype)];
+    const length = (/** @type {number} */ offset) => Number(this.#view('int64', arena + offset, 1)[0]);
+    return Object.fromEntries(outputs.map((port) => {
+      const largest = evaluateShape(port.shape, dims);
+      const view = this.#view(port.dtype, arena + port.offset, product(largest));
+      const { data, shape } = cut(port, view, largest, length);
+      return [port.name, new Tensor(shape, data, port.dtype)];
     }));
   }
 
@@ -93,19 +96,26 @@ export class WasmBackend {
     }
   }
 
-  /** After a trap: a cleared memory, weights that are verified again, and a new instance. */
-  async #recover() {
+  /** The weights where the kernels read them, verified; fetched again when something wrote over them. */
+  async weights() {
     const { memory, weights } = this.#manifest;
-    const bytes = new Uint8Array(this.#memory.buffer);
-    let at = memory.base;
+    const bytes = new Uint8Array(this.#memory.buffer, memory.base, memory.weights);
+    let at = 0;
     let intact = true;
     for (const { size, sha256: expected } of weights) {
       intact &&= (await sha256(bytes.subarray(at, at + size))) === expected;
       at += size;
     }
     if (!intact) await readWeights(this.#manifest, this.#memory, this.#source);
-    bytes.fill(0, 0, memory.base);
-    bytes.fill(0, at);
+    return bytes;
+  }
+
+  /** After a trap: a cleared memory, weights that are verified again, and a new instance. */
+  async #recover() {
+    const weights = await this.weights();
+    const bytes = new Uint8Array(this.#memory.buffer);
+    bytes.fill(0, 0, weights.byteOffset);
+    bytes.fill(0, weights.byteOffset + weights.byteLength);
     return this.#instantiate();
   }
 

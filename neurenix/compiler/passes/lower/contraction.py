@@ -13,9 +13,9 @@ from neurenix.ops.windows import WINDOW
 
 
 def product(node: Node, rewriter: Rewriter) -> list[Node] | None:
-    """Leave a product by a constant matrix to the kernel that reads it packed; the others pack while they run."""
+    """Leave a float32 product by a constant matrix to the kernel that reads it packed; others are `batch_matmul`."""
     b = node.inputs[1]
-    if b in rewriter.constants:
+    if b in rewriter.constants and rewriter.values[b].dtype.name == "float32":
         array = rewriter.constants[b]
         if array.ndim == 2:
             return None
@@ -37,7 +37,7 @@ def _swaps_last(axes: tuple[int, ...]) -> bool:
 def convolution(node: Node, rewriter: Rewriter) -> list[Node] | None:
     """Take the depthwise kernel where each channel is a group of its own and makes one channel."""
     weight, groups = rewriter.shape(node.inputs[1]), node.attrs["groups"]
-    if node.inputs[1] not in rewriter.constants:
+    if not _is_packed(node, rewriter):
         return _by_columns(node, rewriter)
     if groups == 1 or node.attrs["layout"] != "NCHW" or weight[1] != 1 or weight[0] != groups:
         return None
@@ -46,15 +46,20 @@ def convolution(node: Node, rewriter: Rewriter) -> list[Node] | None:
 
 
 def depthwise(node: Node, rewriter: Rewriter) -> list[Node] | None:
-    """A weight that is made at run time is for the general convolution, which knows what to do with it."""
-    if node.inputs[1] in rewriter.constants:
+    """A weight that no kernel reads packed is for the general convolution, which knows what to do with it."""
+    if _is_packed(node, rewriter):
         return None
     attrs = {k: v for k, v in node.attrs.items() if k != "kernel_size"}
     return [replace(node, op="conv2d", attrs={**attrs, "groups": rewriter.shape(node.inputs[1])[0]})]
 
 
+def _is_packed(node: Node, rewriter: Rewriter) -> bool:
+    """Say whether a kernel can take a convolution as it is: its weight is known beforehand, and float32."""
+    return node.inputs[1] in rewriter.constants and rewriter.values[node.inputs[1]].dtype.name == "float32"
+
+
 def _by_columns(node: Node, rewriter: Rewriter) -> list[Node]:
-    """Write out a convolution whose weight is made at run time: its windows as columns, times the weight as rows."""
+    """Write out a convolution that no kernel takes: its windows as columns, times the weight as rows."""
     groups, out = node.attrs["groups"], rewriter.shape(node.output)
     made, inner, *kernel = rewriter.shape(node.inputs[1])
     depth, pixels = product_of((inner, *kernel)), product_of((out[0], *out[2:]))

@@ -1,0 +1,208 @@
+"""The shaders of a bundle: NAME.wgsl, and the dispatch table that the manifest has beside the plan.
+
+`graph/shaders.py` says what the table means. A manifest may come from anywhere: before a shader is compiled or a buffer
+made, every region must lie inside its buffer and hold its tensor, every binding name a region, every byte range be the
+file's, and every size be possible, whatever the dims are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from neurenix.bundle.fields import as_count, as_list, as_size, as_text
+from neurenix.bundle.validation import check_divisions
+from neurenix.dims import bounds, product, within
+from neurenix.errors import BundleError
+from neurenix.graph.plan import Plan
+from neurenix.graph.shaders import (
+    BINDING_ALIGNMENT,
+    DEFAULT_LIMITS,
+    MOST_GROUPS,
+    Dispatch,
+    Region,
+    Shader,
+    ShaderPlan,
+    describe,
+)
+
+# No device gives more, and a plan's memory is bounded alike.
+LARGEST_BUFFER = 1 << 31
+LARGEST_TEXT = 64 << 20
+MOST_BUFFERS = 1024
+MOST_PARAMS = 256
+MOST_BINDINGS = 64
+LARGEST_WORKGROUPS = MOST_GROUPS * MOST_GROUPS
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_ACCESS = {"read": False, "write": True}
+_WHOLE = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool")
+
+
+def shader_file(name: str) -> str:
+    """Return the name of the file that holds a model's shaders."""
+    return f"{name}.wgsl"
+
+
+def describe_shaders(name: str, shaders: ShaderPlan) -> dict[str, Any]:
+    """Return what the manifest says under `webgpu`."""
+    return {"file": shader_file(name), **describe(shaders)}
+
+
+def read_shaders(table: Mapping[str, Any], text: bytes) -> ShaderPlan:
+    """Return the ShaderPlan that a checked table describes, with its shaders cut from the file."""
+    shaders = {}
+    for row in table["shaders"]:
+        source = text[row["from"] : row["to"]].decode("utf-8", "strict")
+        writes = tuple(_ACCESS[b] for b in row["bindings"])
+        shaders[row["name"]] = Shader(row["name"], source, writes, row["params"])
+    names = list(shaders)
+    return ShaderPlan(
+        shaders,
+        tuple(b["size"] for b in table["buffers"]),
+        {n: Region(r["buffer"], r["offset"], r["size"], r["type"]) for n, r in table["regions"].items()},
+        tuple(_dispatch(row, names) for row in table["dispatches"]),
+        table["paramsSize"],
+        dict(table["limits"]),
+        table["flops"],
+        table.get("special", ""),
+    )
+
+
+def check_shaders(table: Any, plan: Plan, files: Mapping[str, Any]) -> None:
+    """Raise BundleError, KeyError or TypeError unless a table fits the plan and its file."""
+    file = as_text(table["file"])
+    _need(file in files, f"it names '{file}' and does not list it in 'files'")
+    _check_limits(table["limits"])
+    sizes = [as_count(b["size"]) for b in as_list(table["buffers"])]
+    _need(len(sizes) <= MOST_BUFFERS, f"it has {len(sizes)} buffers; {MOST_BUFFERS} are the most")
+    for size in sizes:
+        _need(0 < size < LARGEST_BUFFER and size % 4 == 0, f"a buffer has {size} bytes")
+    regions = {as_text(n): _region(n, r, sizes) for n, r in table["regions"].items()}
+    _check_tensors(regions, plan)
+    _check_texts(as_list(table["shaders"]), files[file]["size"])
+    params_size = as_count(table["paramsSize"])
+    _need(0 < params_size < LARGEST_BUFFER and params_size % 4 == 0, f"its params have {params_size} bytes")
+    at = 0
+    names = [shader["name"] for shader in table["shaders"]]
+    writes = [[_ACCESS[b] for b in shader["bindings"]] for shader in table["shaders"]]
+    held = {regions[name].buffer: name for name in plan.tensors}
+    with within(plan.dims):
+        for row in as_list(table["dispatches"]):
+            number = as_count(row["shader"])
+            _need(number < len(names), f"a dispatch runs the shader {number} of {len(names)}")
+            dispatch = _dispatch(row, names)
+            where = f"a dispatch of '{dispatch.shader}'"
+            at = _check_params(dispatch, table["shaders"][number]["params"], at, params_size, plan, where)
+            _check_bindings(dispatch, writes[number], regions, held, where)
+            # Bounds of a product that is written out are wider than it is: those below 0 say little.
+            least, most = bounds(dispatch.groups, plan.dims)
+            _need(max(-least, most) <= LARGEST_WORKGROUPS, f"{where} takes {least} to {most} workgroups")
+    as_count(table["flops"])
+    _need(isinstance(table["auto"], bool), "'auto' is no condition")
+    as_text(table.get("special", ""))
+
+
+def _dispatch(row: Mapping[str, Any], names: list[str]) -> Dispatch:
+    return Dispatch(
+        names[row["shader"]],
+        tuple(map(as_text, as_list(row["bindings"]))),
+        tuple(map(as_size, as_list(row["params"]))),
+        as_count(row["at"]),
+        as_size(row["groups"]),
+        as_text(row["op"]),
+        as_text(row["scope"]),
+    )
+
+
+def _check_limits(limits: Mapping[str, Any]) -> None:
+    for name, value in limits.items():
+        _need(name in DEFAULT_LIMITS, f"'{str(name)[:80]}' is no limit that a plan may ask for")
+        _need(DEFAULT_LIMITS[name] < as_count(value) <= LARGEST_BUFFER, f"it asks for {name} = {value}")
+
+
+def _region(name: str, row: Mapping[str, Any], sizes: list[int]) -> Region:
+    region = Region(as_count(row["buffer"]), as_count(row["offset"]), as_count(row["size"]), as_text(row["type"]))
+    where = f"the region of '{name}'"
+    _need(region.buffer < len(sizes), f"{where} lies in the buffer {region.buffer} of {len(sizes)}")
+    _need(region.offset % BINDING_ALIGNMENT == 0, f"{where} does not start at a multiple of {BINDING_ALIGNMENT}")
+    _need(region.size > 0 and region.size % 4 == 0, f"{where} has {region.size} bytes")
+    _need(region.offset + region.size <= sizes[region.buffer], f"{where} ends outside its buffer")
+    _need(region.type in ("f32", "i32"), f"{where} has elements of type {region.type!r:.40}")
+    return region
+
+
+def _check_tensors(regions: Mapping[str, Region], plan: Plan) -> None:
+    """Every tensor that a runtime writes or reads must fit its region, as elements that hold its dtype."""
+    for name in (*plan.tensors, *plan.inputs, *plan.results):
+        _need(name in regions, f"'{name}' has no region")
+    for name, region in regions.items():
+        if name in plan.tensors:
+            count = plan.tensors[name].size // plan.tensors[name].dtype.size
+        elif name in plan.buffers:
+            count = bounds(product(plan.buffers[name].shape), plan.dims)[1]
+        else:
+            continue  # a shader's own scratch memory
+        of = plan.dtype(name).name
+        fitting = "f32" if of == "float32" else "i32" if of in _WHOLE else None
+        _need(region.type == fitting, f"'{name}' is {of}, its region of type {region.type}")
+        _need(4 * count <= region.size, f"'{name}' has {count} elements, its region {region.size} bytes")
+    taken: dict[int, list[tuple[int, int, str]]] = {}
+    for name in plan.tensors:
+        region = regions[name]
+        taken.setdefault(region.buffer, []).append((region.offset, region.offset + region.size, name))
+    for rows in taken.values():
+        rows.sort()
+        for (_, end, one), (start, _, other) in itertools.pairwise(rows):
+            _need(end <= start, f"the parameters '{one}' and '{other}' lie on each other")
+
+
+def _check_texts(shaders: list[Any], size: int) -> None:
+    _need(size <= LARGEST_TEXT, f"its shaders have {size} bytes; {LARGEST_TEXT} are the most")
+    end, seen = 0, set[str]()
+    for row in shaders:
+        name, bindings = as_text(row["name"]), as_list(row["bindings"])
+        _need(_NAME.fullmatch(name) and name not in seen, f"the name {name!r:.80} of a shader is none, or stands twice")
+        seen.add(name)
+        _need(as_count(row["from"]) == end < as_count(row["to"]) <= size, f"the text of '{name}' is not in the file")
+        end = row["to"]
+        _need(all(b in _ACCESS for b in map(as_text, bindings)), f"'{name}' binds as neither read nor write")
+        _need(0 < len(bindings) <= MOST_BINDINGS and "write" in bindings, f"'{name}' writes nothing, or binds too much")
+        _need(as_count(row["params"]) <= MOST_PARAMS, f"'{name}' has {row['params']} params")
+    _need(end == size, f"the file of shaders has {size} bytes, the table {end}")
+
+
+def _check_params(dispatch: Dispatch, count: int, at: int, size: int, plan: Plan, where: str) -> int:
+    """Check a dispatch's params and that they lie behind those before; return where they end."""
+    _need(len(dispatch.params) == count, f"{where} has {len(dispatch.params)} params, its shader {count}")
+    _need(dispatch.at % BINDING_ALIGNMENT == 0, f"{where} has params that are not aligned")
+    for value in (*dispatch.params, dispatch.groups):
+        check_divisions(value, plan)
+    for param in dispatch.params:
+        low, high = bounds(param, plan.dims)
+        _need(-(1 << 31) <= low <= high < 1 << 31, f"{where} has a param from {low} to {high}")
+    if not count:
+        return at
+    end = dispatch.at + -(-4 * count // 16) * 16
+    _need(at <= dispatch.at and end <= size, f"{where} has params that lie outside their buffer, or on others")
+    return end
+
+
+def _check_bindings(
+    dispatch: Dispatch, writes: list[bool], regions: Mapping[str, Region], held: Mapping[int, str], where: str
+) -> None:
+    """WebGPU refuses a buffer that one dispatch both reads and writes; parameters are never written."""
+    _need(len(dispatch.bindings) == len(writes), f"{where} binds {len(dispatch.bindings)} of {len(writes)}")
+    for name in dispatch.bindings:
+        _need(name in regions, f"{where} binds '{name[:80]}', which has no region")
+    written = [regions[n].buffer for n, w in zip(dispatch.bindings, writes) if w]
+    read = {regions[n].buffer for n, w in zip(dispatch.bindings, writes) if not w}
+    _need(len(written) == len({*written}) and not read & {*written}, f"{where} reads or writes twice what it writes")
+    _need(not {*written} & held.keys(), f"{where} writes where parameters lie")
+
+
+def _need(condition: object, problem: str) -> None:
+    if not condition:
+        raise BundleError(problem)

@@ -1,0 +1,137 @@
+"""Prints a Plan as a ShaderPlan: each step's shader once, its bindings, its params and its workgroups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from neurenix import ops
+from neurenix.compiler.wgsl import contractions, moves, reductions
+from neurenix.compiler.wgsl.launch import SCRATCH, Launch, most
+from neurenix.compiler.wgsl.maps import launch_map
+from neurenix.compiler.wgsl.memory import limits, place
+from neurenix.compiler.wgsl.ranges import check_ranges
+from neurenix.compiler.wgsl.source import shader_text
+from neurenix.compiler.wgsl.special import special_values
+from neurenix.compiler.wgsl.types import storage
+from neurenix.dims import Dim, Size
+from neurenix.errors import UnsupportedError
+from neurenix.graph.cost import step_costs
+from neurenix.graph.plan import Plan, Step
+from neurenix.graph.shaders import BINDING_ALIGNMENT, Dispatch, Shader, ShaderPlan
+
+# For each file of kernels/c what its steps become on a GPU: rows that share a loop there share one here.
+LAUNCHES: dict[str, Callable[[Step, Plan], Launch]] = {
+    "matmul.c": contractions.launch_matmul,
+    "batch_matmul.c": contractions.launch_batch_matmul,
+    "conv2d.c": contractions.launch_conv2d,
+    "depthwise2d.c": contractions.launch_depthwise2d,
+    "pool2d.c": contractions.launch_pool2d,
+    "im2col.c": contractions.launch_im2col,
+    "col2im.c": contractions.launch_col2im,
+    "reduce.c": reductions.launch_reduce,
+    "arg_reduce.c": reductions.launch_arg_reduce,
+    "scan.c": reductions.launch_scan,
+    "linear_scan.c": reductions.launch_linear_scan,
+    "argsort.c": reductions.launch_argsort,
+    "softmax.c": reductions.launch_softmax,
+    "log_softmax.c": reductions.launch_softmax,
+    "standardize.c": reductions.launch_standardize,
+    "rnn.c": reductions.launch_recurrent,
+    "lstm.c": reductions.launch_recurrent,
+    "gru.c": reductions.launch_recurrent,
+    "view.c": moves.launch_view,
+    "pad.c": moves.launch_pad,
+    "place.c": moves.launch_place,
+    "iota.c": moves.launch_iota,
+    "dimension.c": moves.launch_dimension,
+    "nonzero.c": moves.launch_nonzero,
+    "gather.c": moves.launch_gather,
+    "gather_elements.c": moves.launch_gather,
+    "gather_nd.c": moves.launch_gather,
+    "scatter.c": moves.launch_scatter,
+    "scatter_elements.c": moves.launch_scatter,
+    "scatter_nd.c": moves.launch_scatter,
+}
+# Kernels that keep a model on wasm, and why.
+WASM_ONLY = {
+    "non_max_suppression.c": "keeps one box after the other, each by all that are kept, which a GPU does not divide",
+}
+
+
+def print_wgsl(plan: Plan, weights: bytes) -> ShaderPlan:
+    """Return the shaders and the dispatches of a plan. `weights` show which whole numbers its constants hold.
+
+    Raises UnsupportedError, naming the node, for what keeps the model on wasm: a kernel without a shader, a dtype that
+    WGSL does not store, whole numbers that may not fit 32 bits, tensors that no device holds.
+    """
+    for step in plan.steps:
+        _check_dtypes(step, plan)
+    launches = [_launch(step, plan) for step in plan.steps]
+    check_ranges(plan, weights, _where)
+    scratch = {
+        f"{SCRATCH}:{at}": (at, most(launch.scratch, plan) * 4)
+        for at, launch in enumerate(launches) if launch.scratch is not None
+    }  # fmt: skip
+    regions, buffers = place(plan, scratch)
+    shaders: dict[str, Shader] = {}
+    texts: dict[str, str] = {}
+    dispatches, at, bound = [], 0, 0
+    for number, (step, launch) in enumerate(zip(plan.steps, launches)):
+        text = shader_text(launch.template, launch.words, launch.bindings, tuple(launch.params), launch.functions)
+        if text not in texts:
+            texts[text] = _name(step, shaders)
+            writes = tuple(b.writes for b in launch.bindings)
+            shaders[texts[text]] = Shader(texts[text], text, writes, len(launch.params))
+        bindings = tuple(b.tensor if b.tensor != SCRATCH else f"{SCRATCH}:{number}" for b in launch.bindings)
+        params: tuple[Size, ...] = tuple(launch.params.values())
+        dispatches.append(Dispatch(texts[text], bindings, params, at, launch.groups, step.op, step.scope))
+        at += -(-4 * len(params) // BINDING_ALIGNMENT) * BINDING_ALIGNMENT
+        bound = max(bound, len(bindings))
+    found = limits(regions, buffers, bound)
+    flops, special = _example_flops(plan), special_values(plan, weights, _where)
+    return ShaderPlan(
+        shaders, buffers, regions, tuple(dispatches), max(at, BINDING_ALIGNMENT), found, flops, special
+    )  # fmt: skip
+
+
+def _example_flops(plan: Plan) -> int:
+    """Return the arithmetic of one example at its largest: what counts examples, the first axes of inputs, is 1."""
+    counts = {shape[0] for shape in (plan.buffers[name].shape for name in plan.inputs) if len(shape) > 1}
+    dims = {
+        name: max(1, low) if Dim.symbol(name) in counts else high for name, (low, high) in plan.dims.items()
+    }  # fmt: skip
+    return sum(cost.flops for cost in step_costs(plan, dims))
+
+
+def _launch(step: Step, plan: Plan) -> Launch:
+    if step.op == "map":
+        return launch_map(step, plan)
+    kernel = ops.get(step.op).kernel
+    assert kernel is not None, step.op
+    if kernel.source not in LAUNCHES:
+        reason = WASM_ONLY.get(kernel.source, "has no shader in this version")
+        raise UnsupportedError(f"{_where(step)} {reason}: the model runs on wasm")
+    try:
+        return LAUNCHES[kernel.source](step, plan)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{_where(step)} {error}: the model runs on wasm") from None
+
+
+def _check_dtypes(step: Step, plan: Plan) -> None:
+    for name in (*step.inputs, *(step.epilogue.inputs if step.epilogue else ()), step.output):
+        if storage(plan.dtype(name)) is None:
+            raise UnsupportedError(
+                f"{_where(step)} works on '{name}', which is {plan.dtype(name)}: no shader holds that"
+            )
+
+
+def _where(step: Step) -> str:
+    return f"op '{step.op}' ('{step.output}'" + (f" in layer '{step.scope}')" if step.scope else ")")
+
+
+def _name(step: Step, taken: dict[str, Shader]) -> str:
+    """Return the kernel's name; where steps of one kernel need several shaders, with a number."""
+    count = 1
+    while (name := step.kernel if count == 1 else f"{step.kernel}_{count}") in taken:
+        count += 1
+    return name

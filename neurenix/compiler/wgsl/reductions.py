@@ -1,0 +1,156 @@
+"""Launches of what goes along an axis: reductions, scans, sorting, softmax and norms, and recurrent layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurenix.compiler.wgsl.expressions import literal
+from neurenix.compiler.wgsl.launch import (
+    OUTPUT,
+    SCRATCH,
+    Launch,
+    element,
+    epilogue,
+    groups_of,
+    most,
+    named,
+    reads,
+    writes,
+)
+from neurenix.compiler.wgsl.source import Binding
+from neurenix.compiler.wgsl.types import FLOAT
+from neurenix.dims import Size
+from neurenix.errors import UnsupportedError
+from neurenix.graph.plan import Plan, Step
+
+# From how many elements on a workgroup shares a row: below, an invocation for each row is quicker.
+SHARED_ROW, SHARED_COLUMN = 32, 1024
+# The longest axis that is sorted by counting: twice as many take four times as long, and a GPU's watchdog is no
+# friend of long dispatches.
+MOST_SORTED = 16384
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What a reduction does to an element `x`, to two values `a` and `b`, and to the end `a` of `n` elements, in WGSL.
+
+    `init` is what none make, for each type alike; None starts from the first element.
+    """
+
+    each: str = "x"
+    combine: str = "a + b"
+    init: str | None = "0"
+    finish: str = "a"
+
+
+_REDUCTIONS = {
+    "sum": Reduction(),
+    "mean": Reduction(finish="a / f32({count})"),
+    "prod": Reduction(combine="a * b", init="1"),
+    "max": Reduction(combine="{larger}", init=None),
+    "min": Reduction(combine="{smaller}", init=None),
+    "any": Reduction("select(0, 1, {true})", "a | b"),
+    "all": Reduction("select(0, 1, {true})", "a & b", "1"),
+    "l1_norm": Reduction("abs(x)"),
+    "l2_norm": Reduction("x * x", finish="sqrt(a)"),
+    "sum_square": Reduction("x * x"),
+}
+_CHOICES = {
+    True: {"true": "nx_nonzero(x)", "larger": "nx_max(a, b)", "smaller": "nx_min(a, b)"},
+    False: {"true": "x != 0", "larger": "max(a, b)", "smaller": "min(a, b)"},
+}
+
+
+def launch_reduce(step: Step, plan: Plan) -> Launch:
+    sizes, row = step.sizes, _REDUCTIONS[step.op]
+    type_in, made = element(step.inputs[0], plan), element(step.output, plan)
+    correction = int(step.attrs.get("correction", 0))
+    choices = {**_CHOICES[type_in == FLOAT], "count": f"max(n - {correction}, 0)" if correction else "n"}
+    words = {
+        "type_in": type_in, "type": made, "init": None if row.init is None else f"{made}({row.init})",
+        **{name: getattr(row, name).format(**choices) for name in ("each", "combine", "finish")},
+    }  # fmt: skip
+    longest, outputs = most(sizes["n"], plan), sizes["outer"] * sizes["inner"]
+    words["tree"] = longest >= (SHARED_ROW if sizes["inner"] == 1 else SHARED_COLUMN)
+    bound = (reads("x", step.inputs[0], plan), writes(step, plan))
+    return Launch("reduce", bound, dict(sizes), outputs if words["tree"] else groups_of(outputs), words)
+
+
+def launch_arg_reduce(step: Step, plan: Plan) -> Launch:
+    sizes = step.sizes
+    words = {"type_in": element(step.inputs[0], plan), "beats": ">" if step.op == "argmax" else "<"}
+    bound = (reads("x", step.inputs[0], plan), writes(step, plan))
+    return Launch("arg_reduce", bound, dict(sizes), groups_of(sizes["outer"] * sizes["inner"]), words)
+
+
+def launch_scan(step: Step, plan: Plan) -> Launch:
+    sizes, made = step.sizes, element(step.output, plan)
+    adds = step.op == "cumsum"
+    words = {
+        "type": made, "init": 0 if adds else 1, "join": "+" if adds else "*", "compensated": adds and made == FLOAT,
+        "exclusive": bool(step.attrs["exclusive"]), "reverse": bool(step.attrs["reverse"]),
+    }  # fmt: skip
+    bound = (reads("x", step.inputs[0], plan), writes(step, plan))
+    return Launch("scan", bound, dict(sizes), groups_of(sizes["outer"] * sizes["inner"]), words)
+
+
+def launch_linear_scan(step: Step, plan: Plan) -> Launch:
+    sizes = step.sizes
+    words = {name: bool(step.attrs[name]) for name in ("exclusive", "reverse", "late")}
+    bound = (reads("a", step.inputs[0], plan), reads("b", step.inputs[1], plan), writes(step, plan))
+    return Launch("linear_scan", bound, dict(sizes), groups_of(sizes["outer"] * sizes["inner"]), words)
+
+
+def launch_argsort(step: Step, plan: Plan) -> Launch:
+    sizes = step.sizes
+    if most(sizes["n"], plan) > MOST_SORTED:
+        raise UnsupportedError(f"sorts {most(sizes['n'], plan)} elements; its shader takes {MOST_SORTED} at most")
+    rows = step.op == "argsort_rows"
+    words = {
+        "type_in": element(step.inputs[0], plan), "descending": bool(step.attrs.get("descending", False)), "rows": rows,
+    }  # fmt: skip
+    items = sizes["n"] if rows else sizes["outer"] * sizes["n"] * sizes["inner"]
+    bound = (reads("x", step.inputs[0], plan), writes(step, plan))
+    return Launch("argsort", bound, dict(sizes), groups_of(items), words)
+
+
+def launch_softmax(step: Step, plan: Plan) -> Launch:
+    sizes = step.sizes
+    tree = most(sizes["N"], plan) >= SHARED_ROW
+    words = {"logarithm": step.op == "log_softmax", "tree": tree}
+    bound = (reads("x", step.inputs[0], plan), writes(step, plan))
+    return Launch("softmax", bound, dict(sizes), sizes["rows"] if tree else groups_of(sizes["rows"]), words)
+
+
+def launch_standardize(step: Step, plan: Plan) -> Launch:
+    text, more = epilogue(step, plan)
+    words = {"centred": step.op == "standardize", "eps": literal(float(step.attrs["eps"]))}
+    bound = (reads("x", step.inputs[0], plan), *more, writes(step, plan))
+    return Launch("standardize", bound, dict(step.sizes), step.sizes["rows"], words, (text,))
+
+
+_GATES = {"rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}
+_INPUTS = {
+    "rnn": ("x", "r", "h0", "lengths"),
+    "lstm": ("x", "r", "h0", "c0", "lengths"),
+    "gru": ("x", "r", "b", "h0", "lengths"),
+}
+
+
+def launch_recurrent(step: Step, plan: Plan) -> Launch:
+    """Return the launch of a recurrent layer: one workgroup for each sequence, all steps in one dispatch."""
+    sizes, cell = step.sizes, step.op
+    gates, states = _GATES[cell]
+    linear = bool(step.attrs.get("linear_before_reset", True))
+    words = {
+        "cell": cell, "gates": gates, "states": states, "linear": linear,
+        "activation": step.attrs.get("activation", "tanh"),
+    }  # fmt: skip
+    bound = [reads(variable, name, plan) for variable, name in zip(_INPUTS[cell], step.inputs)]
+    scratch: Size | None = None
+    if cell == "gru" and not linear:
+        scratch = sizes["N"] * sizes["H"]
+        bound.append(Binding(SCRATCH, SCRATCH, FLOAT, writes=True))
+    bound.append(Binding(OUTPUT, step.output, FLOAT, writes=True))
+    params = named(sizes, [name for name in sizes if name != "chunk"])
+    return Launch("recurrent", tuple(bound), params, sizes["N"], words, scratch=scratch)

@@ -1,0 +1,145 @@
+"""The ShaderPlan: a Plan as a GPU runs it. Shaders, where each tensor lies, and the dispatches in order.
+
+It is data and nothing else: printed by the compiler, run by the wgpu engine here and by the browser's runtime.
+`describe` writes the dispatch table; the shaders' text travels beside it, in one file, one behind the other:
+
+    {
+      "limits":     {NAME: least value},            what the device must be asked for; absent: WebGPU's default will do
+      "buffers":    [{"size": bytes}],              one GPUBuffer each, usage STORAGE | COPY_SRC | COPY_DST
+      "regions":    {NAME: {"buffer": index, "offset": bytes, "size": bytes, "type": "f32" | "i32"}},
+      "paramsSize": bytes,                          of one more buffer, usage UNIFORM | COPY_DST
+      "shaders":    [{"name", "from": byte, "to": byte, "bindings": ["read" | "write", …], "params": count}],
+      "dispatches": [{"shader": index, "bindings": [region NAME, …], "params": [size, …], "at": bytes,
+                      "groups": size, "op", "scope"}],
+      "flops":      count,                          the arithmetic of one example at its largest
+      "auto":       true | false,                   whether that is so much that a GPU is worth asking
+      "special":    text                            why it needs NaN or infinities; absent: it shows no need of them
+    }
+
+A *size* is an integer or an expression of the model's dims, as everywhere in the manifest. Every shader has the entry
+point `main` and one bind group, 0: binding i is the i-th of `bindings`, a storage buffer bound to the whole of its
+region, and the last binding is its params, where it has any: a uniform of that many 32-bit signed integers, which lie
+at `at` in the params buffer. A dispatch needs `groups` workgroups: 0 of them means that there is nothing to do; up to
+65,535 are `(groups, 1)`; more are `(65535, ceil(groups / 65535))`, and shaders pass over what is too much.
+
+A region holds the tensor of its name row-major, 4 bytes an element: parameters (the names of the manifest's `tensors`,
+each in its layout of the weights file) are written once, inputs before every call, and outputs read after it. Whole
+numbers and conditions are 32-bit signed integers on the GPU, whatever their dtype: an input of a wider one must be
+checked to fit before it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neurenix.dims import Size, to_json
+
+# What bindings' offsets are multiples of: minStorageBufferOffsetAlignment and its twin for uniforms, at their largest.
+BINDING_ALIGNMENT = 256
+# maxComputeWorkgroupsPerDimension, which no adapter raises.
+MOST_GROUPS = 65535
+# From here a GPU may answer sooner than WebAssembly does: submitting work and reading an answer back takes some 2 ms in
+# browsers, in which one core computes this much.
+WORTHWHILE_FLOPS = 100_000_000
+# The defaults that every WebGPU device has and no device exceeds unasked; a plan that needs more names it in `limits`.
+DEFAULT_LIMITS = {
+    "maxStorageBuffersPerShaderStage": 8,
+    "maxStorageBufferBindingSize": 128 << 20,
+    "maxBufferSize": 256 << 20,
+    "maxComputeWorkgroupStorageSize": 16384,
+    "maxComputeInvocationsPerWorkgroup": 256,
+    "maxComputeWorkgroupSizeX": 256,
+}
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where a tensor lies: `size` bytes at `offset` of a buffer, as elements of a WGSL type, "f32" or "i32"."""
+
+    buffer: int
+    offset: int
+    size: int
+    type: str
+
+
+@dataclass(frozen=True)
+class Shader:
+    """One compute shader: its whole text, whether it writes each of its storage bindings, and its count of params."""
+
+    name: str
+    source: str
+    writes: tuple[bool, ...]
+    params: int
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """One run of a shader: the regions that it is bound to, its params, which lie `at` bytes into their buffer, and
+    how many workgroups it takes."""
+
+    shader: str
+    bindings: tuple[str, ...]
+    params: tuple[Size, ...]
+    at: int
+    groups: Size
+    op: str = ""
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class ShaderPlan:
+    """A compiled model for a GPU: `buffers` are sizes in bytes, `limits` what a device must be asked for.
+
+    `flops` is the arithmetic of one example at its largest. `special` says why the model needs NaN or infinities,
+    which WGSL lets a GPU ignore; it is empty where nothing shows that it does.
+    """
+
+    shaders: Mapping[str, Shader]
+    buffers: tuple[int, ...]
+    regions: Mapping[str, Region]
+    dispatches: tuple[Dispatch, ...]
+    params_size: int
+    limits: Mapping[str, int]
+    flops: int = 0
+    special: str = ""
+
+    def text(self) -> str:
+        """Return all shaders, one behind the other, as the bundle's file has them."""
+        return "".join(shader.source for shader in self.shaders.values())
+
+
+def folded(groups: int) -> tuple[int, int]:
+    """Return x and y of a dispatch of so many workgroups: y is more than 1 only beyond what x may be."""
+    across = max(0, min(groups, MOST_GROUPS))
+    return across, -(-groups // across) if across else 0
+
+
+def describe(plan: ShaderPlan) -> dict[str, Any]:
+    """Return the dispatch table as JSON: the contract is at the top of this file."""
+    shaders, start = [], 0
+    order = {name: i for i, name in enumerate(plan.shaders)}
+    for shader in plan.shaders.values():
+        end = start + len(shader.source.encode())
+        access = ["write" if w else "read" for w in shader.writes]
+        shaders.append({"name": shader.name, "from": start, "to": end, "bindings": access, "params": shader.params})
+        start = end
+    return {
+        "limits": dict(plan.limits),
+        "buffers": [{"size": size} for size in plan.buffers],
+        "regions": {
+            name: {"buffer": r.buffer, "offset": r.offset, "size": r.size, "type": r.type}
+            for name, r in plan.regions.items()
+        },
+        "paramsSize": plan.params_size,
+        "shaders": shaders,
+        "dispatches": [
+            {"shader": order[d.shader], "bindings": list(d.bindings), "params": [to_json(p) for p in d.params],
+             "at": d.at, "groups": to_json(d.groups), "op": d.op, "scope": d.scope}
+            for d in plan.dispatches
+        ],
+        "flops": plan.flops,
+        "auto": plan.flops >= WORTHWHILE_FLOPS,
+        **({"special": plan.special} if plan.special else {}),
+    }  # fmt: skip

@@ -1,0 +1,262 @@
+"""The WebGPU backend: runs a plan's shaders on a GPU, or on a software adapter, through the package `wgpu`.
+
+Everything that a call needs is made once: pipelines, bind groups, buffers, the one that outputs are read from. A call
+writes its inputs, encodes all dispatches as one command buffer, submits it, and reads the outputs back. Params change
+with the dims only. WebGPU answers an invalid shader or dispatch with zeros unless it is asked: every step here is, and
+what it says becomes a NeurenixError.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from neurenix.dims import evaluate
+from neurenix.dtypes import DType
+from neurenix.errors import CompileError, DeviceError, InputError, MissingExtraError, RunError
+from neurenix.graph.cutting import cut_outputs
+from neurenix.graph.plan import Plan
+from neurenix.graph.shaders import BINDING_ALIGNMENT, DEFAULT_LIMITS, Dispatch, Shader, ShaderPlan, folded
+
+Array = np.ndarray[Any, Any]
+
+# Written to a whole number's region: what its dtype is there.
+_GPU_DTYPES = {"f32": np.dtype(np.float32), "i32": np.dtype(np.int32)}
+
+
+class WebGPUEngine:
+    """One plan on one device: its shaders compiled, its weights uploaded, everything bound. Calls take turns.
+
+    `place` is an adapter's in wgpu's list of all of them; without it wgpu chooses.
+    """
+
+    def __init__(self, plan: Plan, weights: bytes, shaders: ShaderPlan, place: int | None = None) -> None:
+        self._plan, self._shaders = plan, shaders
+        self._wgpu = _wgpu(f"running '{plan.name}' on a GPU")
+        self._lock = threading.Lock()
+        self._dims: dict[str, int] | None = None
+        self._device = request_device(shaders.limits, place)
+        with self._checked(CompileError, "the shaders of"):
+            usage = self._wgpu.BufferUsage
+            data = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
+            self._buffers = [self._device.create_buffer(size=size, usage=data) for size in shaders.buffers]
+            self._params = self._device.create_buffer(size=shaders.params_size, usage=usage.UNIFORM | usage.COPY_DST)
+            size = sum(shaders.regions[name].size for name in plan.results)
+            self._read = self._device.create_buffer(size=max(size, 4), usage=usage.MAP_READ | usage.COPY_DST)
+            self._layouts: dict[tuple[tuple[bool, ...], bool], Any] = {}
+            self._pipelines = {name: self._pipeline(shader) for name, shader in shaders.shaders.items()}
+            self._groups = [self._bind_group(d) for d in shaders.dispatches]
+        with self._checked(DeviceError, "the weights of"):
+            self._upload(weights)
+
+    @property
+    def adapter(self) -> str:
+        """Return the name of the adapter that answers."""
+        return str(self._device.adapter.info["device"])
+
+    def run(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
+        """Return copies of the outputs. Safe to call from several threads; they take turns.
+
+        Raises InputError for a whole number that does not fit 32 bits, RunError where the device gives up.
+        """
+        ready = {name: _narrowed(name, array) for name, array in inputs.items()}
+        with self._lock, self._checked(RunError, "a call of"):
+            queue = self._device.queue
+            for name, array in ready.items():
+                region = self._shaders.regions[name]
+                if array.nbytes:
+                    queue.write_buffer(self._buffers[region.buffer], region.offset, array)
+            if self._dims != dict(dims):
+                queue.write_buffer(self._params, 0, self._param_values(dims))
+                self._dims = dict(dims)
+            encoder = self._device.create_command_encoder()
+            work = encoder.begin_compute_pass()
+            for dispatch, group in zip(self._shaders.dispatches, self._groups):
+                x, y = folded(evaluate(dispatch.groups, dims))
+                if x:
+                    work.set_pipeline(self._pipelines[dispatch.shader])
+                    work.set_bind_group(0, group)
+                    work.dispatch_workgroups(x, y)
+            work.end()
+            places, size = self._copy_outputs(encoder, dims)
+            queue.submit([encoder.finish()])
+            return self._downloaded(places, size, dims)
+
+    def _pipeline(self, shader: Shader) -> Any:
+        module = self._device.create_shader_module(label=shader.name, code=shader.source)
+        layout = self._device.create_pipeline_layout(bind_group_layouts=[self._layout(shader)])
+        return self._device.create_compute_pipeline(
+            label=shader.name, layout=layout, compute={"module": module, "entry_point": "main"}
+        )
+
+    def _layout(self, shader: Shader) -> Any:
+        """Return the bind group layout of a shader; those that are alike share one."""
+        key = (shader.writes, shader.params > 0)
+        if key not in self._layouts:
+            kinds = ["storage" if w else "read-only-storage" for w in shader.writes] + ["uniform"] * key[1]
+            entries = [
+                {"binding": i, "visibility": self._wgpu.ShaderStage.COMPUTE, "buffer": {"type": kind}}
+                for i, kind in enumerate(kinds)
+            ]
+            self._layouts[key] = self._device.create_bind_group_layout(entries=entries)
+        return self._layouts[key]
+
+    def _bind_group(self, dispatch: Dispatch) -> Any:
+        shader = self._shaders.shaders[dispatch.shader]
+        bound = []
+        for name in dispatch.bindings:
+            region = self._shaders.regions[name]
+            bound.append({"buffer": self._buffers[region.buffer], "offset": region.offset, "size": region.size})
+        if shader.params:
+            size = -(-4 * shader.params // 16) * 16
+            bound.append({"buffer": self._params, "offset": dispatch.at, "size": size})
+        entries = [{"binding": i, "resource": resource} for i, resource in enumerate(bound)]
+        return self._device.create_bind_group(layout=self._layout(shader), entries=entries)
+
+    def _upload(self, weights: bytes) -> None:
+        view = memoryview(weights)
+        for name, tensor in self._plan.tensors.items():
+            values = np.frombuffer(view[tensor.offset : tensor.offset + tensor.size], tensor.dtype.numpy)
+            region = self._shaders.regions[name]
+            if values.size:
+                made = np.ascontiguousarray(values, dtype=_GPU_DTYPES[region.type])
+                self._device.queue.write_buffer(self._buffers[region.buffer], region.offset, made)
+
+    def _param_values(self, dims: Mapping[str, int]) -> Array:
+        values = np.zeros(self._shaders.params_size // 4, dtype=np.int32)
+        for d in self._shaders.dispatches:
+            values[d.at // 4 : d.at // 4 + len(d.params)] = [evaluate(p, dims) for p in d.params]
+        return values
+
+    def _copy_outputs(self, encoder: Any, dims: Mapping[str, int]) -> tuple[dict[str, tuple[int, int]], int]:
+        """Encode the copies of the outputs to where they are read; return the place and count of each, and the size."""
+        places: dict[str, tuple[int, int]] = {}
+        end = 0
+        for name in self._plan.results:
+            count, region = self._count(name, dims), self._shaders.regions[name]
+            places[name] = (end, count)
+            if count:
+                encoder.copy_buffer_to_buffer(self._buffers[region.buffer], region.offset, self._read, end, 4 * count)
+            end += -(-4 * count // BINDING_ALIGNMENT) * BINDING_ALIGNMENT
+        return places, end
+
+    def _count(self, name: str, dims: Mapping[str, int]) -> int:
+        return int(np.prod([evaluate(s, dims) for s in self._plan.buffers[name].shape], dtype=np.int64))
+
+    def _downloaded(
+        self, places: Mapping[str, tuple[int, int]], size: int, dims: Mapping[str, int]
+    ) -> dict[str, Array]:
+        results = {}
+        if size:
+            self._read.map_sync(self._wgpu.MapMode.READ, 0, size)
+        try:
+            for name, (start, count) in places.items():
+                buffer, region = self._plan.buffers[name], self._shaders.regions[name]
+                raw = self._read.read_mapped(start, 4 * count, copy=True) if count else b""
+                flat = np.frombuffer(raw, _GPU_DTYPES[region.type])
+                shape = [evaluate(s, dims) for s in buffer.shape]
+                results[name] = _widened(flat, buffer.dtype).reshape(shape)
+        finally:
+            if size:
+                self._read.unmap()
+        return cut_outputs(results, self._plan.outputs, self._plan.lengths)
+
+    @contextmanager
+    def _checked(self, error: type[Exception], what: str) -> Iterator[None]:
+        """Turn what WebGPU says of invalid work into an error of ours."""
+        try:
+            yield
+        except self._wgpu.GPUError as found:  # validation, out of memory, internal
+            raise error(f"{what} '{self._plan.name}' failed on {self.adapter}: {_short(found)}") from found
+        except RuntimeError as found:  # a map that was refused: the device is lost
+            raise RunError(f"{what} '{self._plan.name}' failed on {self.adapter}: {_short(found)}") from found
+
+
+def request_device(limits: Mapping[str, int], place: int | None = None) -> Any:
+    """Return a device that has these limits, and otherwise a browser's defaults though its adapter may have more.
+
+    What runs here keeps within what every browser gives. Raises DeviceError, naming what is missing.
+    """
+    adapter = _adapter(place)
+    wanted = {**DEFAULT_LIMITS, **limits}
+    have = {_hyphenless(name): value for name, value in adapter.limits.items()}
+    for name, value in wanted.items():
+        if have.get(name.lower(), 0) < value:
+            raise DeviceError(
+                f"{adapter.info['device']} gives {name} = {have.get(name.lower())}; the model needs {value}: "
+                "use device='cpu', or lower the 'max' of its dims"
+            )
+    try:
+        return adapter.request_device_sync(required_limits={_hyphens(n): v for n, v in wanted.items()})
+    except RuntimeError as error:
+        raise DeviceError(f"{adapter.info['device']} gave no device: {_short(error)}") from error
+
+
+def missing_adapter() -> str | None:
+    """Return why no model can run through WebGPU on this host, or None where one can."""
+    try:
+        _adapter()
+    except (DeviceError, MissingExtraError) as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def _adapter(place: int | None = None) -> Any:
+    wgpu = _wgpu("a GPU")
+    try:
+        if place is not None:
+            every = wgpu.gpu.enumerate_adapters_sync()
+            if place >= len(every):
+                raise DeviceError(f"adapter {place} is gone: there are {len(every)} now")
+            return every[place]
+        found = wgpu.gpu.request_adapter_sync(power_preference="high-performance")
+    except RuntimeError as error:
+        raise DeviceError(f"there is no adapter for WebGPU on this host: {_short(error)}") from error
+    if found is None:
+        raise DeviceError("there is no adapter for WebGPU on this host: install a Vulkan driver, such as Mesa's")
+    return found
+
+
+def _wgpu(purpose: str) -> Any:
+    try:
+        import wgpu  # optional: the gpu extra
+    except ImportError:
+        raise MissingExtraError("wgpu", "gpu", purpose) from None
+    return wgpu
+
+
+def _narrowed(name: str, array: Array) -> Array:
+    """Return an input as the GPU holds it. Raises InputError for a whole number beyond 32 bits."""
+    if array.dtype.kind == "f":
+        return np.ascontiguousarray(array, dtype=np.float32)
+    info = np.iinfo(np.int32)
+    if array.size and array.dtype.itemsize >= 4 and (array.min() < info.min or array.max() > info.max):
+        worst = array.max() if array.max() > info.max else array.min()
+        raise InputError(
+            f"input '{name}' holds {worst}, which 32 bits do not; a GPU has no wider integers: use device='cpu'"
+        )
+    return np.ascontiguousarray(array, dtype=np.int32)
+
+
+def _widened(flat: Array, of: DType) -> Array:
+    return flat.astype(of.numpy)
+
+
+def _hyphens(name: str) -> str:
+    """Turn maxBufferSize into max-buffer-size, as wgpu spells it."""
+    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name)
+
+
+def _hyphenless(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
+
+
+def _short(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:600]

@@ -1,0 +1,182 @@
+// Reads the dispatch table of NAME.json (FORMAT.md) and refuses what does not fit, before a GPU sees it.
+
+import { evaluateShape } from './dims.js';
+import { readFile, readSize } from './manifest.js';
+import { ARRAYS, isDType, product } from './tensor.js';
+
+/** @import { Field } from './field.js' */
+/** @import { DispatchRow, Manifest, Region, ShaderRow, ShaderTable } from './internal.js' */
+/** @import { Size } from './types.js' */
+
+const ALIGNMENT = 256;
+const LARGEST = 2 ** 31;
+const MOST_PARAMS = 256;
+const LIMITS = [
+  'maxStorageBuffersPerShaderStage', 'maxStorageBufferBindingSize', 'maxBufferSize',
+  'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX',
+];
+// What holds each dtype's values on a GPU; those that are missing have no shaders.
+const WHOLE = ['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64', 'bool'];
+
+/**
+ * @param {Manifest} manifest
+ * @returns {ShaderTable}
+ */
+export function readTable(manifest) {
+  const { webgpu, root } = manifest;
+  if (!webgpu) throw root.error('has no shaders');
+  const names = new Set(manifest.dims.map(({ name }) => name));
+  const size = (/** @type {Field} */ field) => readSize(field, names);
+  const buffers = webgpu.get('buffers').list((buffer) => multiple(buffer.get('size'), 4, LARGEST));
+  const regions = new Map(Object.keys(webgpu.get('regions').object()).map((name) => {
+    return [name, readRegion(webgpu.get('regions').get(name), buffers)];
+  }));
+  const shaders = webgpu.get('shaders').list(readShader);
+  const paramsSize = multiple(webgpu.get('paramsSize'), 4, LARGEST);
+  const table = {
+    file: readFile(webgpu.get('file'), root.get('files')),
+    limits: readLimits(webgpu.get('limits')),
+    buffers,
+    regions,
+    paramsSize,
+    shaders,
+    dispatches: webgpu.get('dispatches').list((row) => readDispatch(row, { shaders, regions, paramsSize, size })),
+    tensors: root.get('tensors').list((tensor) => readTensor(tensor, manifest.memory.weights)),
+  };
+  checkText(table, webgpu);
+  checkPorts(table, manifest, webgpu);
+  return table;
+}
+
+/**
+ * @param {Field} field
+ * @param {number} unit
+ * @param {number} most
+ */
+function multiple(field, unit, most) {
+  const value = field.integer(unit, most);
+  if (value % unit) throw field.error(`is ${value}, no multiple of ${unit}`);
+  return value;
+}
+
+/** @param {Field} limits */
+function readLimits(limits) {
+  const unknown = Object.keys(limits.object()).find((name) => !LIMITS.includes(name));
+  if (unknown !== undefined) throw limits.get(unknown).error('is no limit that a plan may ask for');
+  const names = Object.keys(limits.object());
+  return Object.fromEntries(names.map((name) => [name, limits.get(name).integer(1, LARGEST)]));
+}
+
+/**
+ * @param {Field} field
+ * @param {readonly number[]} buffers
+ * @returns {Region}
+ */
+function readRegion(field, buffers) {
+  const buffer = field.get('buffer').integer(0, buffers.length - 1);
+  const size = multiple(field.get('size'), 4, LARGEST);
+  const offset = field.get('offset').integer(0, buffers[buffer] - size);
+  if (offset % ALIGNMENT) throw field.get('offset').error(`is ${offset}, no multiple of ${ALIGNMENT}`);
+  const type = field.get('type').text();
+  if (type !== 'f32' && type !== 'i32') throw field.get('type').error('is neither f32 nor i32');
+  return { buffer, offset, size, type };
+}
+
+/**
+ * @param {Field} field
+ * @returns {ShaderRow}
+ */
+function readShader(field) {
+  return {
+    name: field.get('name').text(),
+    from: field.get('from').integer(),
+    to: field.get('to').integer(),
+    bindings: field.get('bindings').list((binding) => {
+      const access = binding.text();
+      if (access !== 'read' && access !== 'write') throw binding.error('is neither read nor write');
+      return access;
+    }, 1),
+    params: field.get('params').integer(0, MOST_PARAMS),
+  };
+}
+
+/**
+ * @param {Field} field
+ * @param {{ shaders: readonly ShaderRow[], regions: ReadonlyMap<string, Region>, paramsSize: number,
+ *   size: (field: Field) => Size }} known
+ * @returns {DispatchRow}
+ */
+function readDispatch(field, { shaders, regions, paramsSize, size }) {
+  const shader = field.get('shader').integer(0, shaders.length - 1);
+  const { bindings, params } = shaders[shader];
+  const row = {
+    shader,
+    bindings: field.get('bindings').list((binding) => {
+      const region = regions.get(binding.text());
+      if (!region) throw binding.error(`names '${binding.text()}', which has no region`);
+      return region;
+    }),
+    params: field.get('params').list(size),
+    at: field.get('at').integer(0, paramsSize),
+    groups: size(field.get('groups')),
+  };
+  if (row.bindings.length !== bindings.length) throw field.get('bindings').error(`are not ${bindings.length}`);
+  if (row.params.length !== params) throw field.get('params').error(`are not ${params}`);
+  if (row.at % ALIGNMENT || row.at + blockSize(params) > paramsSize) {
+    throw field.get('at').error(`is ${row.at}: the params lie outside of their ${paramsSize} bytes`);
+  }
+  return row;
+}
+
+/**
+ * How many bytes the params of a dispatch take: whole blocks of 16.
+ * @param {number} count
+ */
+export function blockSize(count) {
+  return Math.ceil(count / 4) * 16;
+}
+
+/**
+ * @param {Field} field
+ * @param {number} end
+ */
+function readTensor(field, end) {
+  const dtype = field.get('dtype').raw;
+  if (!isDType(dtype)) throw field.get('dtype').error('is unknown to this runtime');
+  const size = field.get('size').integer(0, end);
+  return { name: field.get('name').text(), dtype, size, offset: field.get('offset').integer(0, end - size) };
+}
+
+/**
+ * The shaders' texts lie one behind the other and are all of the file.
+ * @param {Pick<ShaderTable, 'shaders' | 'file'>} table
+ * @param {Field} webgpu
+ */
+function checkText({ shaders, file }, webgpu) {
+  const end = shaders.reduce((at, { from, to }) => (from === at && to > from ? to : NaN), 0);
+  if (end !== file.size) throw webgpu.get('shaders').error(`are not the ${file.size} bytes of ${file.name}`);
+}
+
+/**
+ * All that is written to the GPU or read from it must fit its region, at the largest sizes of the dims.
+ * @param {ShaderTable} table
+ * @param {Manifest} manifest
+ * @param {Field} webgpu
+ */
+function checkPorts({ regions, tensors }, { inputs, outputs, dims }, webgpu) {
+  const largest = new Map(dims.map(({ name, max }) => [name, max]));
+  /** @type {(name: string, dtype: string, count: number) => void} */
+  const fit = (name, dtype, count) => {
+    const region = regions.get(name);
+    const type = dtype === 'float32' ? 'f32' : WHOLE.includes(dtype) ? 'i32' : 'none';
+    if (!region || region.type !== type || !(4 * count <= region.size)) {
+      throw webgpu.get('regions').error(`have no place for '${name}', ${count} elements of ${dtype}`);
+    }
+  };
+  for (const { name, dtype, shape, lengths } of [...inputs, ...outputs]) {
+    fit(name, dtype, product(evaluateShape(shape, largest)));
+    for (const length of lengths) fit(length.name, 'int64', 1);
+  }
+  for (const { name, dtype, size } of tensors) fit(name, dtype, size / ARRAYS[dtype].BYTES_PER_ELEMENT);
+}
+

@@ -1,0 +1,420 @@
+// The WebGPU backend: everything made once, one command buffer a call. Loaded only when a GPU is wanted.
+//
+// WebGPU answers an invalid shader or dispatch with zeros unless it is asked. So all work is inside error
+// scopes, whose word is awaited before an answer is believed; a map that is refused means a lost device.
+
+import { evaluate, evaluateShape } from './dims.js';
+import { within } from './deadline.js';
+import { NeurenixError } from './errors.js';
+import { fetchVerified } from './fetching.js';
+import { GpuTensor, message, scoped, widen } from './gpu-tensor.js';
+import { cut } from './lengths.js';
+import { product, Tensor } from './tensor.js';
+import { requestDevice } from './webgpu-device.js';
+import { blockSize, readTable } from './webgpu-table.js';
+import { bindGroupOf, layoutsOf, makePipeline } from './webgpu-pipelines.js';
+
+/** @import { Call, Dims, HeldDevice, Manifest, OnGpu, Port, Region } from './internal.js' */
+/** @import { ShaderTable, Source } from './internal.js' */
+/** @import { DType, TypedArray } from './types.js' */
+
+const MOST_GROUPS = 65535; // of a dispatch, along each axis: no adapter gives more
+const SPARE_BUFFERS = 16; // of kept outputs, waiting for the next
+// Behind the plan's buffers: the params, what is read back, and the number of the call.
+const PARAMS = 0;
+const READBACK = 1;
+const STAMP = 2;
+
+export class WebGPUBackend {
+  device = /** @type {const} */ ('webgpu');
+  variant = 'wgsl';
+  threads = 1;
+  #manifest;
+  #table;
+  #held;
+  #deadline;
+  #disposed = false;
+  #calls = 0;
+  /** The number of the call, which goes through the GPU with it: one that was dropped brings back another. */
+  #stamp = new Int32Array(1);
+  /** @type {GPUBuffer[]} */
+  #buffers = [];
+  /** @type {GPUBuffer[]} buffers of kept outputs that were disposed of */
+  #spare = [];
+  /** @type {GPUComputePipeline[]} */
+  #pipelines = [];
+  /** @type {GPUBindGroup[]} */
+  #groups = [];
+  /** @type {{ key: string, sizes: (readonly number[])[] } | null} the workgroups, for the last dims */
+  #ready = null;
+
+  /**
+   * @param {Manifest} manifest
+   * @param {ShaderTable} table
+   * @param {HeldDevice} held
+   * @param {number} deadline
+   */
+  constructor(manifest, table, held, deadline) {
+    this.#manifest = manifest;
+    this.#table = table;
+    this.#held = held;
+    this.#deadline = deadline;
+  }
+
+  /**
+   * Compile the shaders while the weights arrive, upload them, and bind everything.
+   * @param {Manifest} manifest
+   * @param {Source} source
+   * @param {{ weights: () => Promise<Uint8Array<ArrayBuffer>>, deadline: number, software: boolean }} options
+   */
+  static async load(manifest, source, { weights, deadline, software }) {
+    const table = readTable(manifest);
+    const [held, text] = await Promise.all([
+      requestDevice(table.limits, { software, deadline }),
+      fetchVerified(table.file, source),
+    ]);
+    const backend = new WebGPUBackend(manifest, table, held, deadline);
+    try {
+      // Not one after the other: the shaders compile while the weights are on their way.
+      const [, bytes] = await Promise.all([backend.#build(text), weights()]);
+      await backend.#checked('its weights could not be uploaded', () => backend.#upload(bytes));
+    } catch (error) {
+      const ours = error instanceof NeurenixError;
+      const failure = ours ? error : backend.#failure('it cannot be prepared', message(error), error);
+      backend.dispose();
+      throw failure;
+    }
+    return backend;
+  }
+
+  get gpuDevice() {
+    return this.#held.device;
+  }
+
+  get stats() {
+    const { device, adapter, software } = this.#held;
+    return Object.freeze({
+      adapter, software, device,
+      pipelines: this.#pipelines.length,
+      bindGroups: this.#groups.length,
+      buffers: this.#buffers.length + this.#spare.length,
+      bytes: [...this.#buffers, ...this.#spare].reduce((sum, { size }) => sum + size, 0),
+      dispatches: this.#table.dispatches.length,
+      calls: this.#calls,
+    });
+  }
+
+  /**
+   * One forward pass: inputs in the order of the signature in, fresh tensors by output name out.
+   * @param {Call} call
+   * @param {boolean} [keep] leave the outputs on the GPU
+   * @returns {Promise<Record<string, Tensor | GpuTensor>>}
+   */
+  async run({ dims, arrays }, keep = false) {
+    const { inputs, outputs } = this.#manifest;
+    const words = arrays.map((values, i) => toWords(values, inputs[i], this.#held.device));
+    const whole = outputs.filter(({ lengths }) => !lengths.length);
+    const kept = new Set(keep ? whole.map(({ name }) => name) : []);
+    const ports = outputs.flatMap((port) => [
+      ...port.lengths.map(({ name }) => ({ name, shape: [] })),
+      ...(kept.has(port.name) ? [] : [{ name: port.name, shape: evaluateShape(port.shape, dims) }]),
+    ]);
+    const own = /** @type {Map<string, GPUBuffer>} */ (new Map());
+    const { result: { places }, bytes } = await this.#checked('a call failed', () => {
+      for (const { name, shape } of outputs) {
+        if (kept.has(name)) own.set(name, this.#take(4 * product(evaluateShape(shape, dims))));
+      }
+      return this.#submit(words, this.#plan(dims), own, ports, dims);
+    }, true).catch((error) => {
+      const bare = words.some((values) => !ArrayBuffer.isView(values) && !values.tensor);
+      if (this.#held.lost || !bare) throw error;
+      throw new NeurenixError('bad_input',
+        `A buffer that was passed cannot be read: it must be of model.gpu.device, with COPY_SRC. ${error.message}`, { cause: error });
+    });
+    if (widen(bytes.subarray(-4), 'int32')[0] !== this.#stamp[0]) {
+      throw this.#failure('a call failed', 'what was read is not of this call: its commands did not run');
+    }
+    this.#calls += 1;
+    const values = (/** @type {string} */ name, /** @type {DType} */ dtype) => {
+      const [from, size] = /** @type {readonly [number, number]} */ (places.get(name));
+      return widen(bytes.subarray(from, from + size), dtype);
+    };
+    return Object.fromEntries(outputs.map((port) => {
+      const largest = evaluateShape(port.shape, dims);
+      const buffer = own.get(port.name);
+      if (buffer) {
+        const release = (/** @type {GPUBuffer} */ free) => this.#giveBack(free);
+        return [port.name, new GpuTensor(largest, buffer, port.dtype, this.#held.device, release)];
+      }
+      const found = new Map(port.lengths.map(({ offset, name }) => [offset, Number(values(name, 'int32')[0])]));
+      const { data, shape } = cut(port, values(port.name, port.dtype), largest, (at) => found.get(at) ?? NaN);
+      return [port.name, new Tensor(shape, data, port.dtype)];
+    }));
+  }
+
+  dispose() {
+    this.#disposed = true;
+    for (const buffer of [...this.#buffers, ...this.#spare]) buffer.destroy();
+    this.#buffers = [];
+    this.#spare = [];
+  }
+
+  /** @param {Uint8Array} text of all shaders */
+  async #build(text) {
+    const { device } = this.#held;
+    const { shaders, buffers, dispatches, paramsSize, regions } = this.#table;
+    const layouts = layoutsOf(device, shaders);
+    const pipelines = shaders.map((shader, i) => {
+      const code = new TextDecoder().decode(text.subarray(shader.from, shader.to));
+      return makePipeline(device, shader, code, layouts[i], this.#manifest.name);
+    });
+    await this.#checked('its buffers could not be made', () => {
+      const { STORAGE, COPY_SRC, COPY_DST, UNIFORM, MAP_READ } = GPUBufferUsage;
+      const make = (/** @type {number} */ size, /** @type {number} */ usage) => {
+        this.#buffers.push(device.createBuffer({ size, usage }));
+      };
+      buffers.forEach((size) => make(size, STORAGE | COPY_SRC | COPY_DST));
+      make(paramsSize, UNIFORM | COPY_DST);
+      const results = this.#manifest.outputs.flatMap((port) => [port, ...port.lengths].map((x) => x.name));
+      const read = results.reduce((sum, name) => sum + /** @type {Region} */ (regions.get(name)).size, 0);
+      make(read + 4, MAP_READ | COPY_DST);
+      make(4, COPY_SRC | COPY_DST);
+      this.#groups = dispatches.map((row) => {
+        const block = blockSize(row.params.length);
+        const params = this.#buffers[buffers.length + PARAMS];
+        return bindGroupOf(device, layouts[row.shader], row, this.#buffers, params, block);
+      });
+    });
+    const late = () => this.#failure('its shaders did not compile', `it took more than ${this.#deadline / 1000} s`);
+    this.#pipelines = await within(Promise.all(pipelines), this.#deadline, late);
+  }
+
+  /** @param {Uint8Array<ArrayBuffer>} bytes */
+  #upload(bytes) {
+    for (const { name, dtype, offset, size } of this.#table.tensors) {
+      const words = wordsOf(bytes, dtype, offset, size);
+      const { buffer, offset: at } = /** @type {Region} */ (this.#table.regions.get(name));
+      if (words.length) this.#held.device.queue.writeBuffer(this.#buffers[buffer], at, words);
+    }
+  }
+
+  /**
+   * The workgroups of every dispatch for these dims. Params are written when the dims change, and only then.
+   * @param {Dims} dims
+   */
+  #plan(dims) {
+    const key = [...dims.values()].join();
+    if (this.#ready?.key === key) return this.#ready;
+    const { dispatches, paramsSize, buffers } = this.#table;
+    const params = new Int32Array(paramsSize / 4);
+    const sizes = dispatches.map((row) => {
+      const own = row.params.map((size) => this.#exact(evaluate(size, dims), -(2 ** 31), 2 ** 31 - 1));
+      params.set(own, row.at / 4);
+      const groups = this.#exact(evaluate(row.groups, dims), 0, MOST_GROUPS ** 2);
+      return [Math.min(groups, MOST_GROUPS), Math.ceil(groups / MOST_GROUPS)];
+    });
+    this.#ready = null;
+    this.#held.device.queue.writeBuffer(this.#buffers[buffers.length + PARAMS], 0, params);
+    this.#ready = { key, sizes };
+    return this.#ready;
+  }
+
+  /**
+   * @param {number} value
+   * @param {number} least
+   * @param {number} most
+   */
+  #exact(value, least, most) {
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new NeurenixError('bad_bundle',
+      `${this.#manifest.name}: its dispatch table gives ${value} for these sizes. Export the model again.`);
+  }
+
+  /**
+   * Write the inputs, and encode and submit the whole pass.
+   * @param {readonly (Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | OnGpu)[]} words
+   * @param {{ sizes: (readonly number[])[] }} plan
+   * @param {ReadonlyMap<string, GPUBuffer>} own buffers of the outputs that are kept
+   * @param {readonly { name: string, shape: readonly number[] }[]} ports what is read back
+   * @param {Dims} dims
+   */
+  #submit(words, { sizes }, own, ports, dims) {
+    const { device } = this.#held;
+    const { inputs, outputs } = this.#manifest;
+    const { regions, dispatches, buffers } = this.#table;
+    const region = (/** @type {string} */ name) => /** @type {Region} */ (regions.get(name));
+    const stamp = this.#buffers[buffers.length + STAMP];
+    this.#stamp[0] += 1;
+    device.queue.writeBuffer(stamp, 0, this.#stamp);
+    const encoder = device.createCommandEncoder();
+    words.forEach((values, i) => {
+      const { buffer, offset } = region(inputs[i].name);
+      if (!values.length) return;
+      if ('buffer' in values && !ArrayBuffer.isView(values)) {
+        encoder.copyBufferToBuffer(values.buffer, 0, this.#buffers[buffer], offset, 4 * values.length);
+      } else {
+        device.queue.writeBuffer(this.#buffers[buffer], offset, values);
+      }
+    });
+    const pass = encoder.beginComputePass();
+    dispatches.forEach(({ shader }, i) => {
+      const [x, y] = sizes[i];
+      if (!x) return;
+      pass.setPipeline(this.#pipelines[shader]);
+      pass.setBindGroup(0, this.#groups[i]);
+      pass.dispatchWorkgroups(x, y);
+    });
+    pass.end();
+    /** @type {(name: string, target: GPUBuffer, to: number, size: number) => void} */
+    const copy = (name, target, to, size) => {
+      const { buffer, offset } = region(name);
+      if (size) encoder.copyBufferToBuffer(this.#buffers[buffer], offset, target, to, size);
+    };
+    for (const { name, shape } of outputs) {
+      const target = own.get(name);
+      if (target) copy(name, target, 0, 4 * product(evaluateShape(shape, dims)));
+    }
+    const readback = this.#buffers[buffers.length + READBACK];
+    const places = /** @type {Map<string, readonly [number, number]>} */ (new Map());
+    let end = 0;
+    for (const { name, shape } of ports) {
+      const size = 4 * product(shape);
+      copy(name, readback, end, size);
+      places.set(name, [end, size]);
+      end += size;
+    }
+    encoder.copyBufferToBuffer(stamp, 0, readback, end, 4);
+    device.queue.submit([encoder.finish()]);
+    return { places, end: end + 4, mapped: readback.mapAsync(GPUMapMode.READ, 0, end + 4) };
+  }
+
+  /**
+   * Do some work inside error scopes; give what it left to be read, once nothing was said against it.
+   * @template T
+   * @param {string} what failed, if it does
+   * @param {() => T} work
+   * @param {boolean} [reads]
+   * @returns {Promise<{ result: T, bytes: Uint8Array<ArrayBuffer> }>}
+   */
+  async #checked(what, work, reads = false) {
+    if (this.#disposed) throw new NeurenixError('disposed', `The model '${this.#manifest.name}' was disposed of.`);
+    if (this.#held.lost) throw this.#failure(what, this.#held.lost);
+    const { result, problem } = this.#begin(what, work);
+    const { mapped, end = 0 } = /** @type {{ mapped?: Promise<void>, end?: number }} */ (result ?? {});
+    const readback = this.#buffers[this.#table.buffers.length + READBACK];
+    mapped?.catch(() => {}); // it is awaited below, unless the deadline passes
+    const late = () => {
+      this.#held.device.destroy(); // it hangs and is no use to anybody; this rejects what waits for it
+      return this.#failure(what, `the GPU did not answer within ${this.#deadline / 1000} seconds`);
+    };
+    let mappedWell = false;
+    try {
+      const settled = Promise.all([problem, mapped?.then(() => { mappedWell = true; })]);
+      const [error] = await within(settled, this.#deadline, late);
+      if (error) throw this.#failure(what, message(error), error);
+      if (this.#held.lost) throw this.#failure(what, this.#held.lost);
+      const found = reads && end ? readback.getMappedRange(0, end).slice(0) : new ArrayBuffer(0);
+      const bytes = new Uint8Array(found);
+      return { result, bytes };
+    } catch (cause) {
+      if (cause instanceof NeurenixError) throw cause;
+      throw this.#failure(what, this.#held.lost || message(cause), cause);
+    } finally {
+      if (mappedWell && !this.#disposed) readback.unmap();
+    }
+  }
+
+  /**
+   * @template T
+   * @param {string} what
+   * @param {() => T} work
+   */
+  #begin(what, work) {
+    try {
+      return scoped(this.#held.device, work);
+    } catch (cause) {
+      throw cause instanceof NeurenixError ? cause : this.#failure(what, message(cause), cause);
+    }
+  }
+
+  /**
+   * @param {string} what
+   * @param {string} reason
+   * @param {unknown} [cause]
+   */
+  #failure(what, reason, cause) {
+    if (this.#disposed) return new NeurenixError('disposed', `The model '${this.#manifest.name}' was disposed of.`);
+    return new NeurenixError('run_failed', `${this.#manifest.name} on WebGPU: ${what}: ${reason}.`, { cause });
+  }
+
+  /** @param {number} size */
+  #take(size) {
+    const found = this.#spare.findIndex((buffer) => buffer.size === Math.max(size, 4));
+    if (found >= 0) return this.#spare.splice(found, 1)[0];
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    return this.#held.device.createBuffer({ size: Math.max(size, 4), usage });
+  }
+
+  /** @param {GPUBuffer} buffer */
+  #giveBack(buffer) {
+    if (this.#disposed || this.#spare.length >= SPARE_BUFFERS) buffer.destroy();
+    else this.#spare.push(buffer);
+  }
+}
+
+/**
+ * An input as the GPU holds it. Whole numbers have 32 bits there: those that need more are for WebAssembly.
+ * @param {TypedArray | OnGpu} values
+ * @param {Port} port
+ * @param {GPUDevice} device
+ */
+function toWords(values, port, device) {
+  if (!ArrayBuffer.isView(values)) {
+    const { tensor } = values;
+    if (tensor && tensor.gpuDevice !== device) {
+      throw new NeurenixError('unsupported', `Input '${port.name}' is on another GPU device.`);
+    }
+    return values;
+  }
+  if (values instanceof Float32Array) return /** @type {Float32Array<ArrayBuffer>} */ (values);
+  const words = new Int32Array(values.length);
+  for (let i = 0; i < words.length; i++) {
+    const value = Number(values[i]);
+    words[i] = value;
+    if (words[i] !== value) {
+      throw new NeurenixError('unsupported',
+        `Input '${port.name}' holds ${values[i]}; a GPU's whole numbers have 32 bits.`);
+    }
+  }
+  return words;
+}
+
+/**
+ * A parameter as the GPU holds it: the build has shown that its whole numbers fit.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {DType} dtype
+ * @param {number} offset
+ * @param {number} size
+ */
+function wordsOf({ buffer, byteOffset }, dtype, offset, size) {
+  const at = byteOffset + offset;
+  if (dtype === 'float32') return new Float32Array(buffer, at, size / 4);
+  const view = new DataView(buffer, at, size);
+  const read = READERS[dtype];
+  if (!read) throw new NeurenixError('unsupported', `A parameter is ${dtype}, which no shader holds.`);
+  const width = size / Math.floor(size / read.width) || 1;
+  return Int32Array.from({ length: size / width }, (_, i) => Number(read.at(view, i * width)));
+}
+
+/** @type {Partial<Record<DType, { width: number, at: (view: DataView, at: number) => number | bigint }>>} */
+const READERS = {
+  int8: { width: 1, at: (view, at) => view.getInt8(at) },
+  uint8: { width: 1, at: (view, at) => view.getUint8(at) },
+  bool: { width: 1, at: (view, at) => view.getUint8(at) },
+  int16: { width: 2, at: (view, at) => view.getInt16(at, true) },
+  uint16: { width: 2, at: (view, at) => view.getUint16(at, true) },
+  int32: { width: 4, at: (view, at) => view.getInt32(at, true) },
+  uint32: { width: 4, at: (view, at) => view.getUint32(at, true) },
+  int64: { width: 8, at: (view, at) => view.getBigInt64(at, true) },
+  uint64: { width: 8, at: (view, at) => view.getBigUint64(at, true) },
+};

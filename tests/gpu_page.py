@@ -1,0 +1,90 @@
+"""Small models for tests of WebGPU in a page, and scripts that change what the page takes for WebGPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import neurenix
+from neurenix.nn import LSTM, Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, Softmax
+from neurenix.nn import TransformerEncoderLayer as EncoderLayer
+from neurenix.tensor.selecting import nonzero
+
+OpenModel = Callable[..., Any]
+
+# What pretends that SwiftShader is a GPU of flesh and blood, which `auto` takes.
+REAL_ADAPTER = """
+Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });
+"""
+# Counts what a page makes of WebGPU's objects: `made` maps the name of the function to how often it was called.
+COUNTING = """
+window.made = {};
+for (const name of Object.getOwnPropertyNames(GPUDevice.prototype).filter((n) => n.startsWith('create'))) {
+  const original = GPUDevice.prototype[name];
+  GPUDevice.prototype[name] = function (...args) {
+    made[name] = (made[name] ?? 0) + 1;
+    return original.apply(this, args);
+  };
+}
+"""
+
+
+class Last(Module):
+    """The last state of an LSTM, through a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.head = LSTM(6, 12, batch_first=True), Linear(12, 3)
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.head(self.lstm(inputs[0])[0][:, -1])
+
+
+class Chosen(Module):
+    """Rows of a table by their int64 numbers, and the number of the largest entry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = neurenix.nn.Embedding(11, 5)
+
+    def forward(self, *inputs: Any) -> Any:
+        rows = self.table(inputs[0])
+        return {"rows": rows, "best": rows.argmax(-1)}
+
+
+class Kept(Module):
+    """The positions of what is positive: as many as there are."""
+
+    def forward(self, *inputs: Any) -> Any:
+        return nonzero(inputs[0])
+
+
+class Masked(Module):
+    """A softmax over what is positive: the rest is masked with minus infinity."""
+
+    def forward(self, *inputs: Any) -> Any:
+        return neurenix.where(inputs[0] > 0, inputs[0], float("-inf")).softmax(-1)
+
+
+def _cnn() -> Module:
+    return Sequential(
+        Conv2d(1, 6, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(6, 8, 3), ReLU(), Flatten(), Linear(32, 10), Softmax()
+    )
+
+
+MODELS: dict[str, tuple[Callable[[], Module], dict[str, Any], dict[str, Any]]] = {
+    "cnn": (_cnn, {"image": "float32[n, 1, 8, 8]"}, {"n": (1, 4)}),
+    "mlp": (lambda: Sequential(Linear(10, 20), ReLU(), Linear(20, 5)), {"input": "float32[n, 10]"}, {"n": (1, 8)}),
+    "block": (
+        lambda: EncoderLayer(16, 2, 32, batch_first=True),
+        {"x": "float32[n, t, 16]"},
+        {"n": (1, 2), "t": (1, 9)},
+    ),
+    "lstm": (Last, {"x": "float32[n, t, 6]"}, {"n": (1, 2), "t": (1, 7)}),
+    "chosen": (Chosen, {"ids": "int64[n]"}, {"n": (1, 6)}),
+    "kept": (Kept, {"x": "float32[12]"}, {}),
+    "masked": (Masked, {"x": "float32[2, 6]"}, {}),
+    "after": (lambda: Sequential(Linear(5, 3)), {"input": "float32[n, 5]"}, {"n": (1, 8)}),
+}
+# Taken for large ones, for which `auto` asks a GPU.
+LARGE = {"cnn", "masked", "chosen", "after"}

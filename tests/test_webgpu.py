@@ -1,0 +1,344 @@
+"""Shaders: every row that has one, epilogues, dims and whole models on a GPU or a software one, against the oracles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import test_maps
+from exported_model import cnn
+from op_cases import Array, Case, assert_close, graph_of, random_case, reference, rows
+from tracing import traced
+
+import neurenix
+from neurenix import ops
+from neurenix.compiler import passes
+from neurenix.compiler.passes.lower import LOWERINGS
+from neurenix.compiler.schedule import schedule
+from neurenix.compiler.wgsl import LAUNCHES, WASM_ONLY, print_wgsl
+from neurenix.dtypes import dtype
+from neurenix.errors import CompileError, DeviceError, InputError, NeurenixError, UnsupportedError
+from neurenix.graph.builder import GraphBuilder
+from neurenix.graph.graph import Graph
+from neurenix.graph.shaders import MOST_GROUPS, ShaderPlan, describe, folded
+from neurenix.nn import LSTM, Conv2d, Linear, Module, ReLU, Sequential, Softmax, TransformerEncoderLayer
+from neurenix.ops import Family
+from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter, request_device
+from neurenix.trace import trace
+
+_MISSING = missing_adapter()
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(_MISSING is not None, reason=f"no WebGPU here: {_MISSING}")]
+
+# What may be refused for a dtype, by the words of the error.
+_REFUSED = {
+    "32 bits": {"int64", "int32", "uint32", "uint64"},
+    "no shader holds that": {"float16", "float64"},
+}
+Feeds = Mapping[str, Array]
+
+
+def _compiled(graph: Graph) -> tuple[Any, bytes, ShaderPlan]:
+    plan, weights = schedule(passes.run(graph))
+    return plan, weights, print_wgsl(plan, weights)
+
+
+def _engine(graph: Graph) -> WebGPUEngine:
+    return WebGPUEngine(*_compiled(graph))
+
+
+def _narrowed(case: Case) -> Case:
+    """Keep what 32 bits hold of a case's whole numbers: an input beyond is refused, and has a test of its own."""
+
+    def kept(a: Array) -> Array:
+        return np.clip(a, -(2**31), 2**31 - 1).astype(a.dtype) if a.dtype.name in ("int64", "uint64", "uint32") else a
+
+    return replace(case, arrays=tuple(map(kept, case.arrays)))
+
+
+def _taken(case: Case) -> bool:
+    """Say whether a case has a shader; those that have none must be refused for their dtype."""
+    try:
+        _compiled(graph_of([case])[0])
+    except UnsupportedError as error:
+        found = {str(case.attrs.get("dtype")), *(a.dtype.name for a in case.arrays)}
+        reason = next(r for r in _REFUSED if r in str(error))
+        assert found & _REFUSED[reason], f"{case.row.name} {dict(case.attrs)}: {error}"
+        return False
+    return True
+
+
+def _hold(cases: Sequence[Case], exact: bool = False, together: int = 40) -> int:
+    """Run cases by the dozen, each dozen as one graph, and compare every answer; return how many had a shader."""
+    cases = [case for case in map(_narrowed, cases) if _taken(case)]
+    for start in range(0, len(cases), together):
+        part = cases[start : start + together]
+        graph, feeds = graph_of(part)
+        expected, answers = reference(graph, feeds), _engine(graph).run(feeds, {})
+        for at, case in enumerate(part):
+            wanted, answer = expected[f"y{at}"], answers[f"y{at}"]
+            what = f"{case.row.name} {[(a.shape, a.dtype.name) for a in case.arrays]} {dict(case.attrs)}"
+            if exact and answer.dtype != np.float32:
+                assert wanted.dtype == answer.dtype, what
+                np.testing.assert_array_equal(wanted, answer, what)
+            else:
+                assert_close(wanted, answer, case.row.tolerance, what)
+    return len(cases)
+
+
+def _structured() -> list[str]:
+    return [r.name for r in rows() if r.kernel is not None or r.name in LOWERINGS]
+
+
+def test_every_kernel_has_a_shader_or_a_reason() -> None:
+    sources = {row.kernel.source for row in rows() if row.kernel is not None}
+    assert set() == sources - LAUNCHES.keys() - WASM_ONLY.keys()
+    assert set() == LAUNCHES.keys() & WASM_ONLY.keys()
+
+
+def test_shaders_give_the_oracles_answers() -> None:
+    names = [n for n in _structured() if getattr(ops.get(n).kernel, "source", "") not in WASM_ONLY]
+    cases = [random_case(ops.get(name), seed) for name in names for seed in range(100, 104)]
+    assert _hold(cases) > 0.9 * len(cases)
+
+
+def test_maps_give_the_oracles_answers() -> None:
+    cases = [random_case(row, seed) for row in rows(Family.ELEMENTWISE) for seed in range(2)]
+    cases += [random_case(ops.get("map"), seed) for seed in range(200, 220)]
+    assert _hold(cases, together=80) > 0.9 * len(cases)
+
+
+def test_whole_numbers_are_exact_and_wrap_as_numpys() -> None:
+    cases = [*test_maps._cases(), *test_maps._own_cases()]
+    assert _hold(cases, exact=True, together=80) > 0.6 * len(cases)
+
+
+def test_nan_and_infinity_are_told_by_their_bits() -> None:
+    x = np.array([np.nan, -np.inf, np.inf, 0, -0.0, 3.4e38, 1e-45, 1], np.float32)
+    cases = [Case(ops.get(name), (x,), {}) for name in ("isnan", "isinf", "isfinite")]
+    assert 3 == _hold(cases, exact=True)
+
+
+# ── epilogues ───────────────────────────────────────────────────────────────────────────────────────────
+
+EPILOGUES: Mapping[str, Callable[[Any, Any], Any]] = {
+    "relu": lambda y, x: y.relu(),
+    "gelu": lambda y, x: y.gelu(),
+    "residual": lambda y, x: (y + x).sigmoid(),
+    "scaled": lambda y, x: (y * 0.5 - x) / (1 + y * y),
+}
+HOSTS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "matmul": ("float32[n, 33, 24]", lambda x: Linear(24, 24)(x)),
+    "matvec": ("float32[1, 24]", lambda x: Linear(24, 24)(x)),
+    "conv2d": ("float32[n, 5, 9, 7]", lambda x: Conv2d(5, 5, 3, padding=1)(x)),
+    "pointwise": ("float32[n, 8, 9, 7]", lambda x: Conv2d(8, 8, 1)(x)),
+    "groups": ("float32[n, 6, 9, 7]", lambda x: Conv2d(6, 6, 3, padding=1, groups=2)(x)),
+    "depthwise": ("float32[n, 8, 9, 7]", lambda x: Conv2d(8, 8, 3, padding=1, groups=8)(x)),
+    "batch_matmul": ("float32[n, 24, 24]", lambda x: x @ x.transpose(-1, -2)),
+    "standardize": ("float32[n, 24]", lambda x: x.apply("standardize", eps=1e-5)),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_epilogues_finish_what_their_kernel_made(host: str) -> None:
+    spec, make = HOSTS[host]
+    neurenix.manual_seed(1)
+    dims = {"n": (1, 4)} if "[n" in spec else {}
+    for name, finish in EPILOGUES.items():
+        graph = traced(lambda x, finish=finish: finish(make(x), x), {"x": spec}, dims)
+        assert_model(graph, [dict.fromkeys(dims, 3)], what=f"{host} with {name}")
+
+
+# ── dims, and whole models ──────────────────────────────────────────────────────────────────────────────
+
+
+def feeds_for(graph: Graph, dims: Mapping[str, int], seed: int = 0) -> dict[str, Array]:
+    """Draw inputs: floats around 0, whole numbers from 0 to 4."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name in graph.inputs:
+        value = graph.values[name]
+        shape = tuple(neurenix.dims.evaluate(s, dims) for s in value.shape)
+        whole = value.dtype.numpy.kind in "iu"
+        found[name] = (rng.integers(0, 5, shape) if whole else rng.standard_normal(shape)).astype(value.dtype.numpy)
+    return found
+
+
+def assert_model(graph: Graph, sizes: Sequence[Mapping[str, int]], tolerance: float = 2e-5, what: str = "") -> Any:
+    engine = _engine(graph)
+    for dims in sizes:
+        feeds = feeds_for(graph, dims)
+        expected, answers = reference(graph, feeds, dims), engine.run(feeds, dims)
+        for name, wanted in expected.items():
+            assert_close(wanted, answers[name], tolerance, f"{what} {name} for {dict(dims)}")
+    return engine
+
+
+def test_a_classifier_of_images_answers_as_the_reference() -> None:
+    graph = trace(cnn(), {"image": "float32[n, 1, 8, 8]"}, {"n": (1, 9)})
+    assert_model(graph, [{"n": 1}, {"n": 9}])
+
+
+def test_a_perceptron_answers_as_the_reference() -> None:
+    neurenix.manual_seed(2)
+    model = Sequential(Linear(50, 70), ReLU(), Linear(70, 33), ReLU(), Linear(33, 10), Softmax()).eval()
+    assert_model(trace(model, {"x": "float32[n, 50]"}, {"n": (1, 40)}), [{"n": 1}, {"n": 37}])
+    assert_model(trace(model, {"x": "float32[1, 50]"}), [{}])
+
+
+def test_a_transformer_layer_answers_as_the_reference_for_any_length() -> None:
+    neurenix.manual_seed(3)
+    layer = TransformerEncoderLayer(32, 4, 64, batch_first=True).eval()
+    graph = trace(layer, {"x": "float32[n, t, 32]"}, {"n": (1, 2), "t": (1, 40)})
+    assert_model(graph, [{"n": 2, "t": 40}, {"n": 1, "t": 7}])
+
+
+class _Last(Module):
+    """The last state of an LSTM, through a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.head = LSTM(6, 20, num_layers=2, batch_first=True, bidirectional=True), Linear(40, 3)
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.head(self.lstm(inputs[0])[0][:, -1])
+
+
+def test_a_recurrent_model_answers_as_the_reference_for_any_length() -> None:
+    neurenix.manual_seed(4)
+    graph = trace(_Last().eval(), {"x": "float32[n, t, 6]"}, {"n": (1, 3), "t": (1, 12)})
+    assert_model(graph, [{"n": 3, "t": 12}, {"n": 1, "t": 5}])
+
+
+def test_a_call_creates_nothing_but_command_buffers() -> None:
+    graph = trace(cnn(), {"image": "float32[n, 1, 8, 8]"}, {"n": (1, 9)})
+    engine = assert_model(graph, [{"n": 2}])
+    made: list[str] = []
+    for name in [n for n in dir(engine._device) if n.startswith("create_")]:
+        original = getattr(engine._device, name)
+        setattr(engine._device, name, lambda *a, n=name, f=original, **k: (made.append(n), f(*a, **k))[1])
+    for count in (2, 5):
+        engine.run(feeds_for(graph, {"n": count}), {"n": count})
+    assert {"create_command_encoder"} == set(made)
+
+
+# ── limits ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_more_workgroups_than_an_axis_has_are_folded() -> None:
+    assert [(0, 0), (1, 1), (MOST_GROUPS, 1), (MOST_GROUPS, 2)] == [
+        folded(n) for n in (0, 1, MOST_GROUPS, MOST_GROUPS + 1)
+    ]
+    graph = traced(lambda x: x.softmax(-1), {"x": "float32[n, 40]"}, {"n": (1, MOST_GROUPS + 100)})
+    engine = _engine(graph)
+    x = np.random.default_rng(0).standard_normal((MOST_GROUPS + 7, 40)).astype(np.float32)
+    expected = reference(graph, {"x": x}, {"n": len(x)})
+    (answer,) = engine.run({"x": x}, {"n": len(x)}).values()
+    assert_close(next(iter(expected.values())), answer, 1e-5, "softmax of many rows")
+
+
+def test_a_dispatch_never_reads_and_writes_one_buffer() -> None:
+    neurenix.manual_seed(3)
+    layer = TransformerEncoderLayer(16, 2, 32, batch_first=True).eval()
+    cases = [random_case(ops.get(n), 100) for n in _structured() if n != "non_max_suppression"]
+    for graph in (
+        trace(layer, {"x": "float32[n, t, 16]"}, {"n": (1, 2), "t": (1, 8)}),
+        trace(cnn(), {"image": "float32[n, 1, 8, 8]"}, {"n": (1, 9)}),
+        graph_of([case for case in cases if _taken(case)])[0],
+    ):
+        _, _, shaders = _compiled(graph)
+        for d in shaders.dispatches:
+            access = list(zip(d.bindings, shaders.shaders[d.shader].writes))
+            written = {shaders.regions[n].buffer for n, w in access if w}
+            assert not written & {shaders.regions[n].buffer for n, w in access if not w}, d
+            assert len(written) == sum(w for _, w in access), d
+
+
+def test_the_dispatch_table_is_json_and_finds_every_shader_in_the_text() -> None:
+    _, _, shaders = _compiled(trace(cnn(), {"image": "float32[n, 1, 8, 8]"}, {"n": (1, 9)}))
+    table = json.loads(json.dumps(describe(shaders), allow_nan=False))
+    text = shaders.text().encode()
+    for row in table["shaders"]:
+        source = text[row["from"] : row["to"]].decode()
+        assert shaders.shaders[row["name"]].source == source
+        assert len(row["bindings"]) + bool(row["params"]) == source.count("@binding(")
+    assert len(text) == table["shaders"][-1]["to"]
+    assert len(shaders.dispatches) == len(table["dispatches"])
+    assert {} == table["limits"]
+
+
+def test_layers_of_one_kind_share_a_shader() -> None:
+    model = Sequential(*(layer for width in (24, 24, 24) for layer in (Linear(width, width), ReLU()))).eval()
+    _, _, shaders = _compiled(trace(model, {"x": "float32[n, 24]"}, {"n": (1, 40)}))
+    assert 3 == len(shaders.dispatches)
+    assert 1 == len(shaders.shaders)
+
+
+# ── what is refused ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _program(op: str, kind: str, other: Any = None) -> Graph:
+    builder = GraphBuilder("whole", {})
+    x = builder.input("x", dtype(kind), (4,))
+    operands = [x] if other is None else [x, builder.constant(np.asarray(other, kind))]
+    return builder.finish({"y": builder.add(op, operands, {"axis": 0} if op == "cumsum" else {})})
+
+
+@pytest.mark.parametrize(("op", "other"), [("add", 1), ("mul", 2), ("cumsum", None)])
+def test_int64_that_may_leave_32_bits_is_refused_by_name(op: str, other: Any) -> None:
+    graph = _program(op, "int64", other)
+    with pytest.raises(UnsupportedError, match="32 bits"):
+        _compiled(graph)
+
+
+def test_int64_that_is_shown_to_fit_is_not() -> None:
+    def masked(x: Any, ids: Any) -> Any:
+        table = neurenix.Tensor(np.arange(20, dtype=np.float32).reshape(5, 4))
+        best = x.argmax(-1)
+        return table[ids] + (best + 1000).float().unsqueeze(-1), (best * 7 + 3) % 5
+
+    graph = traced(masked, {"x": "float32[n, 9]", "ids": "int64[n]"}, {"n": (1, 6)})
+    assert_model(graph, [{"n": 6}, {"n": 1}])
+
+
+def test_an_input_beyond_32_bits_is_refused() -> None:
+    engine = _engine(_program("bitwise_not", "int64"))
+    assert [-1, -3, 6, -(2**31)] == engine.run({"x": np.array([0, 2, -7, 2**31 - 1])}, {})["y"].tolist()
+    with pytest.raises(InputError, match="'x' holds 2147483648"):
+        engine.run({"x": np.array([0, 2, -7, 2**31])}, {})
+
+
+def test_a_constant_beyond_32_bits_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="4294967296"):
+        _compiled(_program("eq", "int64", [1, 2, 3, 2**32]))
+
+
+@pytest.mark.parametrize("source", sorted(WASM_ONLY))
+def test_what_has_no_shader_says_why(source: str) -> None:
+    row = next(r for r in rows() if r.kernel is not None and r.kernel.source == source)
+    with pytest.raises(UnsupportedError, match=f"op '{row.name}'.*runs on wasm"):
+        _compiled(graph_of([random_case(row, 0)])[0])
+
+
+@pytest.mark.parametrize("fault", ["fn main( {", "@compute @workgroup_size(512) fn main() {}"])
+def test_a_shader_that_is_none_is_an_error_and_no_zeros(fault: str) -> None:
+    plan, weights, shaders = _compiled(traced(lambda x: x.exp(), {"x": "float32[4]"}))
+    broken = {n: replace(s, source=fault) for n, s in shaders.shaders.items()}
+    with pytest.raises(CompileError, match="shaders of"):
+        WebGPUEngine(plan, weights, replace(shaders, shaders=broken))
+
+
+def test_a_limit_that_no_adapter_has_is_named() -> None:
+    with pytest.raises(DeviceError, match="maxStorageBufferBindingSize"):
+        request_device({"maxStorageBufferBindingSize": 1 << 60})
+
+
+def test_a_lost_device_is_an_error_and_no_zeros() -> None:
+    graph = traced(lambda x: x.exp(), {"x": "float32[4]"})
+    engine = _engine(graph)
+    engine._device.destroy()
+    with pytest.raises(NeurenixError):
+        engine.run({"x": np.ones(4, np.float32)}, {})
