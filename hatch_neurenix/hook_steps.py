@@ -13,8 +13,8 @@ from hatch_neurenix.display import readable_errors, show_models
 from hatch_neurenix.package_models import models_for_package, models_for_sdist, stage_package
 from hatch_neurenix.placement import FOLDER, find_package, package_files, read_hook_table, wheel_tag
 from neurenix.errors import ConfigError
-from neurenix.prebuilt import PREBUILT
-from neurenix.staging import remove_ours
+from neurenix.project.prebuilt import PREBUILT
+from neurenix.project.staging import remove_ours
 
 if TYPE_CHECKING:
     from hatch_neurenix.build_hook import NeurenixBuildHook

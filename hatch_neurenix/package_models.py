@@ -9,9 +9,9 @@ from typing import Any
 
 from hatch_neurenix.placement import package_files
 from hatch_neurenix.requirements import question
-from neurenix.build_record import BuiltModel, asked_key, recall, remember
 from neurenix.cache import Cache
-from neurenix.staging import replacing
+from neurenix.project.build_record import BuiltModel, asked_key, recall, remember
+from neurenix.project.staging import replacing
 
 Say = Callable[[str], None]
 
@@ -27,7 +27,7 @@ def models_for_package(document: Mapping[str, Any], root: Path, say: Say, target
     if models is not None:
         return models
     from neurenix.config import parse_config
-    from neurenix.pipeline import build_models, model_sources
+    from neurenix.project.pipeline import build_models, model_sources
 
     config = parse_config(document, target=target)
     models = build_models(config, root, say=say)
@@ -43,7 +43,7 @@ def models_for_sdist(
     Without `prebuilt` they are those files alone that the project itself has.
     """
     from neurenix.config import parse_config
-    from neurenix.fingerprint import model_files
+    from neurenix.project.fingerprint import model_files
 
     files: dict[Path, str] = {}
     config = parse_config(document, target="wheel")
@@ -52,8 +52,8 @@ def models_for_sdist(
             files.update({path: relative for relative, path in model_files(root, name, model).items()})
     if not (prebuilt and config.prebuilt_in_sdist):
         return files, ()
-    from neurenix.pipeline import build_models
-    from neurenix.prebuilt import prebuilt_files
+    from neurenix.project.pipeline import build_models
+    from neurenix.project.prebuilt import prebuilt_files
 
     models = build_models(config, root, say=say)
     for built in models:

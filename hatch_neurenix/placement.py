@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurenix.build_record import BuiltModel
 from neurenix.errors import ConfigError
-from neurenix.fingerprint import STAGED
+from neurenix.project.build_record import BuiltModel
+from neurenix.project.fingerprint import STAGED
 from neurenix.resources import module_file
 from neurenix.toolchain import TARGETS
 
@@ -84,7 +84,7 @@ def package_files(models: Sequence[BuiltModel]) -> dict[str, Path]:
     if any(model.report["native_targets"] for model in models):
         standalone = any(model.standalone for model in models)
         files["__init__.py"] = (
-            module_file("neurenix.standalone") if standalone else module_file("hatch_neurenix.packaged_loader")
+            module_file("neurenix.project.standalone") if standalone else module_file("hatch_neurenix.packaged_loader")
         )
     return files
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from neurenix.build_record import asked_key, recall
 from neurenix.cache import Cache
 from neurenix.errors import NeurenixError
+from neurenix.project.build_record import asked_key, recall
 
 # zig compiles; wasmtime proves what it has compiled.
 COMPILING = ("ziglang>=0.17,<0.18", "wasmtime>=30")
@@ -35,7 +35,7 @@ def missing_requirements(
         if not for_sdist and recall(asked, Path(root).resolve(), Cache()) is not None:
             return []
         from neurenix.config import parse_config
-        from neurenix.pipeline import missing_work
+        from neurenix.project.pipeline import missing_work
 
         config = parse_config(document, target=target)
         if for_sdist and not config.prebuilt_in_sdist:

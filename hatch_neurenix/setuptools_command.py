@@ -125,7 +125,7 @@ def _package(dist: Any) -> tuple[str, Path]:
 
 def _targets(document: Mapping[str, Any]) -> list[str]:
     from neurenix.config import parse_config
-    from neurenix.jobs import target_names
+    from neurenix.project.jobs import target_names
     from neurenix.toolchain import native_targets
 
     return [target.name for target in native_targets(target_names(parse_config(document, target="wheel")))]

@@ -13,12 +13,12 @@ from hatch_neurenix.requirements import missing_requirements
 from neurenix.config import parse_config
 from neurenix.config.validate import read_table
 from neurenix.errors import ConfigError
-from neurenix.jobs import check_model_names
-from neurenix.pipeline import build_models
+from neurenix.project.jobs import check_model_names
+from neurenix.project.pipeline import build_models
+from neurenix.project.staging import remove_ours
 from neurenix.site import Project, Site, SiteOptions, build_site
 from neurenix.site.files import ASSETS
 from neurenix.site.hosting import Headers
-from neurenix.staging import remove_ours
 
 if TYPE_CHECKING:
     from hatch_neurenix.site_builder import SiteConfig, StaticSiteBuilder

@@ -17,7 +17,7 @@ def resource(*parts: str) -> Path:
 
 
 def module_file(name: str) -> Path:
-    """Return the file of a module of this installation, such as "neurenix.standalone", without importing it."""
+    """Return the file of a module of this installation, such as "neurenix.project.standalone", without importing it."""
     path = _PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py")
     assert path.is_file(), f"{path} is missing from this installation"
     return path

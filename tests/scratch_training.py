@@ -12,7 +12,7 @@ import pytest
 
 from neurenix.config import parse_config
 from neurenix.export import ExportOptions, ExportReport, FileReport
-from neurenix.pipeline import BuiltModel, Work, build_models, missing_work
+from neurenix.project.pipeline import BuiltModel, Work, build_models, missing_work
 
 REPOSITORY = Path(__file__).parent.parent
 

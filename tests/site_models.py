@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 import neurenix
-from neurenix.build_record import BuiltModel
 from neurenix.declarative.training import Declaration, make
 from neurenix.nn import Conv2d, Embedding, Flatten, Linear, Module, ReLU, Sequential, Sigmoid, Softmax
+from neurenix.project.build_record import BuiltModel
 from neurenix.site import Project, Site, SiteOptions, build_site
 from neurenix.tensor import Tensor
 from neurenix.wasm import export_to_wasm

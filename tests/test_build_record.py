@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from scratch_training import Project, make_project
 
-from neurenix.build_record import BuiltModel, asked_key, recall, remember
 from neurenix.cache import Cache
-from neurenix.pipeline import model_sources
+from neurenix.project.build_record import BuiltModel, asked_key, recall, remember
+from neurenix.project.pipeline import model_sources
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_model_with_a_custom_op_is_not_recorded(project: Project) -> None:
 def test_what_answers_an_unchanged_build_imports_nothing_that_computes() -> None:
     code = (
         "import sys; import hatch_neurenix.hook_steps, hatch_neurenix.requirements; "
-        "heavy = {'numpy', 'jinja2', 'neurenix.tensor', 'neurenix.config', 'neurenix.pipeline'}; "
+        "heavy = {'numpy', 'jinja2', 'neurenix.tensor', 'neurenix.config', 'neurenix.project.pipeline'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

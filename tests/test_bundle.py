@@ -72,7 +72,7 @@ def test_the_format_documents_every_key_that_is_written(folder: Path, name: str)
         for key, inner in value.items() if isinstance(value, dict) else ():
             yield key
             # The keys inside some of these are names that the model, the op table or a kernel gives.
-            if isinstance(inner, dict) and key in ("files", "inputs", "outputs"):
+            if isinstance(inner, dict) and key in ("files", "inputs", "outputs", "regions"):
                 yield from keys(list(inner.values()))
             elif not isinstance(inner, dict) or key not in ("config", "attrs", "sizes", "dims"):
                 yield from keys(inner)
@@ -97,7 +97,7 @@ def test_every_file_of_the_table_is_there_and_no_other(folder: Path) -> None:
     expected = {"neurenix.runtime.js", "neurenix.runtime.d.ts", "neurenix.runtime"}
     expected |= {"index.html", "demo.js", "demo.css", "demo"}
     for name in MODELS:
-        expected |= {f"{name}.{kind}" for kind in ("js", "d.ts", "json", "bin", "c")}
+        expected |= {f"{name}.{kind}" for kind in ("js", "d.ts", "json", "bin", "c", "wgsl")}
         expected |= {f"{name}.{variant}.wasm" for variant in WASM_VARIANTS}
         expected |= {library["file"] for library in manifest(folder, name)["native"]}
     assert expected == found

@@ -20,7 +20,7 @@ from neurenix.cli.init import InitReport
 from neurenix.cli.new_model import stub_of
 from neurenix.cli.pyproject_edit import toml, with_hook
 from neurenix.config import load_config
-from neurenix.pipeline import build_models
+from neurenix.project.pipeline import build_models
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,7 +11,7 @@ from neurenix import load_model
 from neurenix.config import load_config, parse_config
 from neurenix.custom import unregister_op
 from neurenix.errors import ConfigError, TrainingError
-from neurenix.pipeline import build_models
+from neurenix.project.pipeline import build_models
 
 __all__ = ["no_custom_ops"]
 

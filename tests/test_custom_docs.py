@@ -16,7 +16,7 @@ from neurenix import load_model, ops
 from neurenix.config import load_config
 from neurenix.custom import registered_ops, unregister_op
 from neurenix.errors import VerificationError
-from neurenix.pipeline import build_models
+from neurenix.project.pipeline import build_models
 
 __all__ = ["no_custom_ops"]
 

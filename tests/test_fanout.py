@@ -14,7 +14,7 @@ from scratch_training import Project, make_project
 
 from neurenix.cache import Cache
 from neurenix.errors import BuildError, ConfigError, NeurenixError, TrainingError
-from neurenix.pipeline import BuiltModel, build_models
+from neurenix.project.pipeline import BuiltModel, build_models
 
 TOGETHER = """
 
@@ -179,7 +179,7 @@ def test_a_dask_cluster_trains_and_compiles_and_sends_the_results_back(
 @pytest.mark.filterwarnings("default")
 def test_a_scheduler_that_does_not_answer_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
-    monkeypatch.setattr("neurenix.fanout.SCHEDULER_SECONDS", 1)
+    monkeypatch.setattr("neurenix.project.fanout.SCHEDULER_SECONDS", 1)
     project.table.update({"executor": "dask", "dask-scheduler": "tcp://127.0.0.1:1"})
     start = time.monotonic()
     with pytest.raises(NeurenixError, match=r"dask-scheduler: tcp://127\.0\.0\.1:1 does not answer"):

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from scratch_training import REPOSITORY, Project, make_project
 
-from neurenix import stages
 from neurenix.errors import ConfigError, ToolchainError, VerificationError
 from neurenix.export import ExportReport
 from neurenix.graph.store import load_graph
-from neurenix.jobs import check_model_names, plan_jobs
-from neurenix.pipeline import Work, build_model
+from neurenix.project import stages
+from neurenix.project.jobs import check_model_names, plan_jobs
+from neurenix.project.pipeline import Work, build_model
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from site_models import HOSTILE_LABELS, MARKUP, PROJECT, export_models, make_sit
 from test_runtime_js import JS, node, run, tool
 
 from neurenix import load_model
-from neurenix.build_record import BuiltModel
 from neurenix.bundle import writer
 from neurenix.errors import ConfigError
 from neurenix.nn import Linear
+from neurenix.project.build_record import BuiltModel
 from neurenix.site import Project, SiteOptions, build_site
 from neurenix.site.hosting import HEADERS
 from neurenix.tensor import Tensor

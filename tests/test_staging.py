@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurenix.errors import ConfigError
-from neurenix.staging import MARKER, is_ours, remove_ours, replacing
+from neurenix.project.staging import MARKER, is_ours, remove_ours, replacing
 
 
 @pytest.fixture

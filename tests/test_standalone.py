@@ -16,9 +16,10 @@ import pytest
 from random_nets import IMAGE, random_net
 from test_bounded_outputs import INPUTS, Selecting, inputs
 
-from neurenix import load_model, standalone
+from neurenix import load_model
 from neurenix.errors import NeurenixError
-from neurenix.standalone import ModelError
+from neurenix.project import standalone
+from neurenix.project.standalone import ModelError
 from neurenix.toolchain import host_target
 from neurenix.wasm import export_to_wasm
 

@@ -14,7 +14,7 @@ import pytest
 from scratch_training import Project, make_project
 
 from neurenix.errors import NeurenixError, TrainingError
-from neurenix.pipeline import build_models
+from neurenix.project.pipeline import build_models
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_training_ends_when_its_build_is_killed(project: Project, tmp_path: Path
         "import sys\n"
         "from pathlib import Path\n"
         "from neurenix.config import parse_config\n"
-        "from neurenix.training_run import run_training\n"
+        "from neurenix.project.training_run import run_training\n"
         "table = {'train': 'app.training:sleep', 'params': {'pid_file': 'pid'}}\n"
         "config = parse_config({'tool': {'neurenix': {'models': {'m': table}}}})\n"
         "output = Path(sys.argv[2])\n"

@@ -17,13 +17,13 @@ from scratch_training import REPOSITORY, Project, make_project
 from hatch_neurenix.display import readable_errors
 from hatch_neurenix.placement import find_package, read_hook_table
 from hatch_neurenix.site_steps import find_pages, read_site_table
-from neurenix import pipeline, stages
 from neurenix.config import parse_config
 from neurenix.config.rules import MODEL_FILES
 from neurenix.errors import NeurenixError, TrainingTimeoutError
 from neurenix.export import ExportReport, export
 from neurenix.graph.store import load_graph
-from neurenix.jobs import check_model_names
+from neurenix.project import pipeline, stages
+from neurenix.project.jobs import check_model_names
 
 
 class App:

@@ -3,6 +3,8 @@
 // Included after NX_NAME, NX_EPILOGUE, NX_EPILOGUE_PARAMS and NX_EPILOGUE_ARGS; makes NX_NAME##_block:
 //   a (rows, K) with row stride lda; b packed panels of (K, N), `ldp` values from one panel to the next; the result goes
 //   to the columns [base, base + N) of y, whose rows have ldy values, row 0 being row `first`.
+// With NX_EPILOGUE_APART the epilogue is a loop over the stored tile, and not written out for each of its registers:
+// it has a function in it, such as exp, and would take the registers from the products otherwise.
 
 #define NX_JOIN_(a, b) a##b
 #define NX_JOIN(a, b) NX_JOIN_(a, b)
@@ -12,6 +14,20 @@
 // Apply the epilogue to a tile and store it. The last panel may hang over the edge of y.
 NX_INLINE void NX_STORE_TILE(const int rows, const int panels, nx_f32 acc[NX_ROWS][NX_WIDE * NX_VECTORS], nx_int row,
                          nx_int col, nx_int end, nx_int ldy, float *y NX_EPILOGUE_PARAMS) {
+#ifdef NX_EPILOGUE_APART
+  nx_f32 held[NX_ROWS][NX_WIDE * NX_VECTORS];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < panels * NX_VECTORS; v++) held[r][v] = acc[r][v];
+#pragma clang loop unroll(disable)
+  for (int v = 0; v < panels * NX_VECTORS; v++) {
+    const nx_int at = col + v * NX_LANES, count = nx_min_int(end - at, NX_LANES);
+#pragma clang loop unroll(disable)
+    for (int r = 0; r < rows && count > 0; r++)
+      nx_store_n(y + (row + r) * ldy + at, NX_EPILOGUE(held[r][v], (row + r) * ldy + at, at, count NX_EPILOGUE_ARGS), count);
+  }
+#else
 #pragma clang loop unroll(full)
   for (int v = 0; v < panels * NX_VECTORS; v++) {
     const nx_int at = col + v * NX_LANES, left = end - at;
@@ -25,6 +41,7 @@ NX_INLINE void NX_STORE_TILE(const int rows, const int panels, nx_f32 acc[NX_ROW
         nx_store_n(y + (row + r) * ldy + at, NX_EPILOGUE(acc[r][v], (row + r) * ldy + at, at, left NX_EPILOGUE_ARGS), left);
     }
   }
+#endif
 }
 
 #define NX_RUN_TILE(ROWS, PANELS)                                               \

@@ -16,9 +16,9 @@ from neurenix.cli.terminal import console, print_json, show_line, show_table
 from neurenix.cli.wording import plain, seconds_text, size_text
 from neurenix.config import load_config
 from neurenix.config.overlays import TARGETS
-from neurenix.jobs import check_model_names
-from neurenix.pipeline import BuiltModel, build_models
-from neurenix.staging import replacing
+from neurenix.project.jobs import check_model_names
+from neurenix.project.pipeline import BuiltModel, build_models
+from neurenix.project.staging import replacing
 
 _LIBRARIES = (".so", ".dylib", ".dll")
 

@@ -10,7 +10,14 @@ from neurenix import ops
 from neurenix.compiler.print_custom import signature, takes_numbers
 from neurenix.compiler.print_map import include, print_map
 from neurenix.dims import Size, to_c
+from neurenix.expr.algebra import walk
 from neurenix.graph.plan import Plan, Step
+
+# The parts of an expression that are an instruction or two, and no function.
+_SHORT = frozenset(
+    ["x", "const", "add", "sub", "mul", "div", "neg", "abs", "max", "min", "sqrt"]
+    + ["lt", "le", "eq", "and", "or", "xor", "not", "select"]
+)
 
 
 def print_c(plan: Plan, abi: int) -> str:
@@ -64,6 +71,8 @@ def _kernel(step: Step, plan: Plan) -> str:
         params, arguments, body = _epilogue(step, plan)
         function = f"{step.kernel}_epilogue"
         head = [f"NX_INLINE nx_f32 {function}(nx_f32 x0, nx_int at, nx_int col, nx_int count{params}) {{", *body, "}"]
+        if step.epilogue and not all(e.op in _SHORT for e in walk(step.epilogue.expr)):
+            defines["NX_EPILOGUE_APART"] = "1"
         defines |= {"NX_EPILOGUE": function, "NX_EPILOGUE_PARAMS": params, "NX_EPILOGUE_ARGS": arguments}
     if kernel.typed:
         defines["NX_TYPE"] = plan.dtype(step.output).c

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from neurenix.cache import file_digest
 from neurenix.errors import IntegrityError
+from neurenix.project.staging import replacing
 from neurenix.site.files import CHECKSUMS, copy_pages, files_below, fingerprints, write_json, write_text
 from neurenix.site.hosting import Headers, host_files
 from neurenix.site.offline import WORKER, offline_files, worker_source
 from neurenix.site.pages import write_generated_pages
 from neurenix.site.provenance import Project, licences, provenance
-from neurenix.staging import replacing
 
 if TYPE_CHECKING:
-    from neurenix.build_record import BuiltModel
+    from neurenix.project.build_record import BuiltModel
 
 _MUCH = 50 << 20
 """A first visit that downloads more than this for later is worth a word."""

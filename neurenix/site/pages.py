@@ -15,7 +15,7 @@ from neurenix.site.files import ASSETS, write_json
 from neurenix.site.provenance import Project
 
 if TYPE_CHECKING:
-    from neurenix.build_record import BuiltModel
+    from neurenix.project.build_record import BuiltModel
 
 _MANIFEST = "manifest.webmanifest"
 _UNITS = ((1e6, "MB"), (1e3, "kB"))

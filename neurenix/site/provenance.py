@@ -10,7 +10,7 @@ from neurenix import __version__
 from neurenix.cache import file_digest
 
 if TYPE_CHECKING:
-    from neurenix.build_record import BuiltModel
+    from neurenix.project.build_record import BuiltModel
 
 _RUNTIME = """\
 The scripts in neurenix-site/, models/*/neurenix.runtime.js and models/*/neurenix.runtime/, neurenix-worker.js and

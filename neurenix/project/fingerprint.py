@@ -23,37 +23,12 @@ STAGED = "_neurenix"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 # No number that training gives depends on these parts of the package.
-_AFTER_TRAINING = frozenset(
-    ["bundle", "compiler", "config"]
-    + [
-        f"{name}.py"
-        for name in (
-            "build_record",
-            "cache",
-            "cache_archive",
-            "cli",
-            "export",
-            "fanout",
-            "file_lock",
-            "fingerprint",
-            "jobs",
-            "pipeline",
-            "prebuilt",
-            "remote_cache",
-            "server",
-            "session",
-            "site",
-            "stages",
-            "staging",
-            "standalone",
-            "toolchain",
-            "training_request",
-            "training_run",
-            "verification",
-            "wasm",
-        )
-    ]
-)
+_AFTER_TRAINING = (
+    "bundle/", "cache/", "cli/", "compiler/", "config/", "project/build_record.py", "project/fanout.py",
+    "project/fingerprint.py", "project/jobs.py", "project/pipeline.py", "project/prebuilt.py", "project/stages.py",
+    "project/staging.py", "project/standalone.py", "project/training_request.py", "project/training_run.py", "site/",
+    "export.py", "file_lock.py", "server.py", "session.py", "toolchain.py", "verification.py", "wasm.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -179,7 +154,7 @@ def package_sources(root: Path, module: str) -> Mapping[str, Path]:
 @lru_cache(maxsize=1)
 def all_code() -> str:
     """Return a hash of everything in this installation that can change a bundle."""
-    return _code_digest(frozenset())
+    return _code_digest(())
 
 
 @lru_cache(maxsize=1)
@@ -188,10 +163,11 @@ def training_code() -> str:
     return _code_digest(_AFTER_TRAINING)
 
 
-def _code_digest(without: frozenset[str]) -> str:
-    package = Path(__file__).parent
-    parts = [path for path in sorted(package.iterdir()) if path.name not in without | {"_data"}]
-    hashed = digests(_python_files(package, parts))
+def _code_digest(without: tuple[str, ...]) -> str:
+    package = Path(__file__).parent.parent
+    parts = [path for path in sorted(package.iterdir()) if path.name != "_data"]
+    files = _python_files(package, parts)
+    hashed = digests({name: file for name, file in files.items() if not name.startswith(without)})
     if not without:
         for folder in ("kernels", "templates"):
             base = resource(folder)

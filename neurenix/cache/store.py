@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from neurenix.cache_archive import pack_entry, unpack_entry
+from neurenix.cache.archive import pack_entry, unpack_entry
 from neurenix.errors import CacheError
 from neurenix.file_lock import locked, locked_if_free
 

@@ -1,6 +1,6 @@
 """The process that makes one model: calls the project's function, reads a file or trains what is declared.
 
-    python -m neurenix.training_process REQUEST.json
+    python -m neurenix.project.training_process REQUEST.json
 
 REQUEST.json is a `training_request` with the folder for the results: `graph.npz`, `metrics.json` and
 `labels.json`. What goes wrong is written to the request's `error` file as JSON. Whatever the project's code
@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from neurenix.declarative.training import Declaration, make
-from neurenix.declared_ops import note_used, register_declared
 from neurenix.errors import InputError, NeurenixError, TrainingError
 from neurenix.graph.graph import Graph
 from neurenix.graph.renaming import rename_outputs
 from neurenix.graph.store import save_graph
 from neurenix.nn import Module
+from neurenix.project.declared_ops import note_used, register_declared
 from neurenix.tensor.input_spec import InputSpec
 from neurenix.trace import infer_inputs, trace
 from neurenix.training import Trained

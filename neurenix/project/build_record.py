@@ -17,7 +17,7 @@ from typing import Any
 
 from neurenix.cache import Cache, cache_key
 from neurenix.errors import NeurenixError, ToolchainError
-from neurenix.fingerprint import ModelSources, all_code, source_digests
+from neurenix.project.fingerprint import ModelSources, all_code, source_digests
 from neurenix.toolchain import zig_version
 
 # What decides about a build besides the project: each of them is part of what was asked for.

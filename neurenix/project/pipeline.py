@@ -15,16 +15,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from neurenix.build_record import BuiltModel
 from neurenix.cache import Cache
 from neurenix.config import Config
 from neurenix.config.rules import quote, suggestion
 from neurenix.errors import BuildError, ConfigError, NeurenixError, TrainingError
 from neurenix.export import export
-from neurenix.fanout import Done, build_many, chosen_executor
-from neurenix.fingerprint import ModelSources, model_files
-from neurenix.jobs import Job, plan_jobs
-from neurenix.stages import Exporter, Say, compile_bundle, find_bundle, find_trained, open_store, packages, train
+from neurenix.project.build_record import BuiltModel
+from neurenix.project.fanout import Done, build_many, chosen_executor
+from neurenix.project.fingerprint import ModelSources, model_files
+from neurenix.project.jobs import Job, plan_jobs
+from neurenix.project.stages import (
+    Exporter,
+    Say,
+    compile_bundle,
+    find_bundle,
+    find_trained,
+    open_store,
+    packages,
+    train,
+)
 
 __all__ = ["BuiltModel", "Work", "build_model", "build_models", "missing_work", "model_sources"]
 

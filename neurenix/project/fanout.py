@@ -17,11 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from neurenix.build_record import BuiltModel
 from neurenix.cache import Cache
 from neurenix.config import Config
 from neurenix.errors import ConfigError, MissingExtraError
-from neurenix.jobs import Job
+from neurenix.project.build_record import BuiltModel
+from neurenix.project.jobs import Job
 
 SCHEDULER_VARIABLE = "NEURENIX_DASK_SCHEDULER"
 SCHEDULER_SECONDS = 20  # to wait for the scheduler's first answer

@@ -19,11 +19,13 @@ import numpy as np
 from neurenix import __version__
 from neurenix.bundle.writer import FORMAT
 from neurenix.cache import Cache, cache_key, file_digest
+from neurenix.cache.remote import remote_cache
 from neurenix.config.rules import quote
-from neurenix.declared_ops import read_used, register_used
 from neurenix.errors import ConfigError, ToolchainError
 from neurenix.export import ExportOptions, ExportReport
-from neurenix.fingerprint import (
+from neurenix.graph.store import load_graph
+from neurenix.project.declared_ops import read_used, register_used
+from neurenix.project.fingerprint import (
     ModelSources,
     all_code,
     digests,
@@ -31,13 +33,11 @@ from neurenix.fingerprint import (
     source_digests,
     training_code,
 )
-from neurenix.graph.store import load_graph
-from neurenix.jobs import Job
-from neurenix.prebuilt import find_prebuilt
-from neurenix.remote_cache import remote_cache
+from neurenix.project.jobs import Job
+from neurenix.project.prebuilt import find_prebuilt
+from neurenix.project.training_request import training_request
+from neurenix.project.training_run import run_training
 from neurenix.toolchain import zig_version
-from neurenix.training_request import training_request
-from neurenix.training_run import run_training
 
 ZIG_REQUIREMENT = "ziglang>=0.17,<0.18"
 

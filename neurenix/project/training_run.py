@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from neurenix.config import ModelConfig
 from neurenix.errors import NeurenixError, TrainingError, TrainingTimeoutError
-from neurenix.training_request import training_request
+from neurenix.project.training_request import training_request
 
 # One thread and one hash seed: the order of floating-point sums decides the last bits of the weights.
 _REPEATABLE = {
@@ -57,7 +57,7 @@ def run_training(
         places = {"name": name, "root": str(root), "output": str(output), "error": str(error)}
         wanted = {**training_request(model), **places, "installed": list(installed), "ops": dict(ops)}
         request.write_text(json.dumps(wanted), encoding="utf-8")
-        command = [sys.executable, "-m", "neurenix.training_process", str(request)]
+        command = [sys.executable, "-m", "neurenix.project.training_process", str(request)]
         status = _run(command, root, model.timeout, lines, say)
         where = f"tool.neurenix.models.{name}"
         if status is None:
