@@ -12,7 +12,8 @@ import brotli
 def main(folder: Path, name: str) -> None:
     variant = f"{name}.relaxed.wasm"
     fetched = [folder / f"{name}.js", folder / f"{name}.json", folder / variant, folder / "neurenix.runtime.js"]
-    fetched += sorted((folder / "neurenix.runtime").glob("*.js"))
+    # Those for WebGPU are fetched when a GPU is wanted, and then the shaders as well.
+    fetched += [p for p in sorted((folder / "neurenix.runtime").glob("*.js")) if not p.name.startswith("webgpu")]
     print(f"{'file':<40} {'raw':>9} {'gzip':>9} {'brotli':>9}")
     totals = [0, 0, 0]
     for path in [*fetched, folder / f"{name}.bin"]:

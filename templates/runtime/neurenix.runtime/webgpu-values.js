@@ -43,10 +43,10 @@ export function wordsOf({ buffer, byteOffset }, dtype, offset, size) {
   const at = byteOffset + offset;
   if (dtype === 'float32') return new Float32Array(buffer, at, size / 4);
   const view = new DataView(buffer, at, size);
-  const read = READERS[dtype];
-  if (!read) throw new NeurenixError('unsupported', `A parameter is ${dtype}, which no shader holds.`);
-  const width = size / Math.floor(size / read.width) || 1;
-  return Int32Array.from({ length: size / width }, (_, i) => Number(read.at(view, i * width)));
+  const reader = READERS[dtype];
+  if (!reader) throw new NeurenixError('unsupported', `A parameter is ${dtype}, which no shader holds.`);
+  const { width, at: read } = reader;
+  return Int32Array.from({ length: size / width }, (_, i) => Number(read(view, i * width)));
 }
 
 /** @type {Partial<Record<DType, { width: number, at: (view: DataView, at: number) => number | bigint }>>} */
