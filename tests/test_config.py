@@ -173,6 +173,14 @@ def test_a_mistake_in_a_model_is_named_with_its_path(added: str, problem: str) -
             ".architecture: 'a.onnx' says itself what is computed -- remove it",
         ),
         (
+            "load = 'a:b'\nsha256 = '" + "0" * 64 + "'",
+            ".sha256: goes with a file, and 'a:b' is a function -- remove it",
+        ),
+        (
+            "load = 'a.onnx'\nconstants = { sr = 1979-05-27 }",
+            ".constants.sr: 1979-05-27 is a date or time, which no parameter can be -- write it as a string",
+        ),
+        (
             "load = 'a.onnx'\nparams = { a = 1 }",
             ".params: goes with 'train', and this model has 'load' -- remove it",
         ),

@@ -27,7 +27,8 @@ TRY = """async ([name, early, strikes, device, fresh, x]) => {
     await Promise.all(devices.map(({ lost }) => lost));
   }
   const reasons = [];
-  const options = { device, deadline: 4000, onFallback: ({ code, message }) => reasons.push(`${code} ${message}`) };
+  const deadline = name.includes('hang') ? 6000 : 60000;  // a busy machine may compile for seconds
+  const options = { device, deadline, onFallback: ({ code, message }) => reasons.push(`${code} ${message}`) };
   const arm = () => { window.struck = 0; window.strikes = strikes; window.fault = name; };
   if (early) arm();
   const loaded = await attempt(async () => {

@@ -13,7 +13,7 @@ from neurenix.config.keys import SOURCES, key
 from neurenix.config.rules import (
     WEIGHTS,
     a_data_file,
-    a_model_file,
+    a_model_source,
     a_module_function,
     a_parameter_name,
     a_plain_value,
@@ -26,6 +26,7 @@ from neurenix.config.rules import (
     each,
     each_value,
     filled,
+    is_function,
     parse_input,
 )
 from neurenix.config.rules import quote as _quote
@@ -73,15 +74,21 @@ class ModelConfig:
         sources=("train",),
     )
     load: str | None = key(
-        "A model file to read instead of training, relative to pyproject.toml.",
+        "A model to read instead of training one: a file, from pyproject.toml's folder, or its 'module:function'.",
         default=None,
-        check=a_model_file,
+        check=a_model_source,
         sources=("load",),
     )
     architecture: str | None = key(
         "The function that makes the model which the weights of a .safetensors or .pt file belong to.",
         default=None,
         check=a_module_function,
+        sources=("load",),
+    )
+    constants: Mapping[str, Any] = key(
+        "Inputs of an ONNX file that are fixed to a value, which is then part of the model.",
+        empty=dict,
+        check=a_plain_value,
         sources=("load",),
     )
     sha256: str | None = key(
@@ -187,6 +194,12 @@ class ModelConfig:
         """Which of SOURCES the model comes from."""
         return next(name for name in SOURCES if getattr(self, name) is not None)
 
+    def __post_init__(self) -> None:
+        # A function that returns a finished model is called as one that trains it is.
+        if self.load is not None and is_function(self.load):
+            object.__setattr__(self, "train", self.load)
+            object.__setattr__(self, "load", None)
+
     @property
     def file(self) -> str | None:
         """The file that the source names, if it names one."""
@@ -233,12 +246,15 @@ def _check_source(source: str, values: Mapping[str, Any]) -> Iterator[tuple[Path
     if source == "load" and values.get("load") is not None:
         path = values["load"]
         is_weights = PurePosixPath(path).suffix.lower() in WEIGHTS
+        for name in ("architecture", "sha256", "constants"):
+            if is_function(path) and values.get(name):
+                yield name, f"goes with a file, and {_quote(path)} is a function -- remove it"
         if is_weights and values.get("architecture", "unreadable") is None:
             yield (
                 "load",
                 f"{_quote(path)} holds weights only -- set architecture = 'module:function', which makes the model",
             )
-        if not is_weights and values.get("architecture") is not None:
+        if not is_weights and not is_function(path) and values.get("architecture") is not None:
             yield "architecture", f"{_quote(path)} says itself what is computed -- remove it"
     if source == "data":
         yield from _check_declared(values)

@@ -203,6 +203,16 @@ MODEL_FILES = (".onnx", ".pt2", *WEIGHTS)
 _PICKLES = (".pkl", ".pickle", ".joblib", ".npy", ".ckpt")
 
 
+def is_function(reference: str) -> bool:
+    """Say whether this names a function, 'module:function', rather than a file."""
+    return _REFERENCE.fullmatch(reference) is not None
+
+
+@says(minLength=1, pattern=r"^[^\\]+[.:][A-Za-z0-9_.]+$")
+def a_model_source(path: str) -> str | tuple[str, str] | None:
+    return None if is_function(path) else a_model_file(path)
+
+
 @says(minLength=1, pattern=r"^[^\\]+\.[A-Za-z0-9]+$")
 def a_model_file(path: str) -> str | None:
     suffix = PurePosixPath(path).suffix.lower()

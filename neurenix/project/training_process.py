@@ -97,7 +97,7 @@ def _trained(request: Mapping[str, Any]) -> Result:
 
 
 def _loaded(request: Mapping[str, Any]) -> Result:
-    more = {}
+    more: dict[str, Any] = {"constants": request["constants"] or None}
     if request["architecture"] is not None:
         module, _, attribute = request["architecture"].partition(":")
         more["architecture"] = find_function(module, attribute, request["installed"])

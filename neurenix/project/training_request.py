@@ -26,7 +26,7 @@ def _train(model: ModelConfig) -> dict[str, Any]:
 
 
 def _load(model: ModelConfig) -> dict[str, Any]:
-    return {"load": model.load, "architecture": model.architecture}
+    return {"load": model.load, "architecture": model.architecture, "constants": dict(model.constants)}
 
 
 def _data(model: ModelConfig) -> dict[str, Any]:
