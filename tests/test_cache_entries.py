@@ -12,10 +12,10 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from neurenix import remote_cache
 from neurenix.cache import Cache, cache_key
+from neurenix.cache import remote as remote_cache
+from neurenix.cache.remote import RemoteCache
 from neurenix.file_lock import locked
-from neurenix.remote_cache import RemoteCache
 
 HOUR = 3600.0
 

@@ -202,6 +202,8 @@ def served(*arguments: str, path: str = str(REPOSITORY), **variables: str) -> It
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True, encoding="utf-8"
     ) as process:
+        watchdog = threading.Timer(240, process.kill)  # a server that says nothing must not stop all tests
+        watchdog.start()
         try:
             assert process.stdout is not None
             lines = process.stdout.readline()
@@ -212,6 +214,7 @@ def served(*arguments: str, path: str = str(REPOSITORY), **variables: str) -> It
             process.send_signal(signal.SIGINT)
             assert 0 == process.wait(20), process.communicate()[1]
         finally:
+            watchdog.cancel()
             process.kill()
 
 

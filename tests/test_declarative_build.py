@@ -105,7 +105,7 @@ def test_the_build_fails_below_min_metric_and_a_profile_may_ask_for_more(iris: P
     iris.build("-t", "wheel")
     before = iris.wheel.read_bytes()
     said = iris.build("-t", "wheel", status=1, NEURENIX_PROFILE="strict")
-    assert "hatch-neurenix: tool.neurenix.models.iris.min-metric.accuracy: accuracy is " in said
+    assert "tool.neurenix.models.iris.min-metric.accuracy: accuracy is " in said
     assert ", below 1.1 -- train longer, improve the data or the layers, or change 'min-metric'" in said
     assert "Traceback" not in said
     assert "training" not in said

@@ -66,11 +66,13 @@ def command(
         except OSError as error:
             reason = error.strerror or error
             raise NeurenixError(f"port {port} of {host} cannot be used: {reason} -- try --port 0") from error
+        # Watched before anybody is told of the page: an edit right after that is not missed.
+        events = _events(site, project, changes)
         _announce(ServeReport(server.url, server.port, site, project, reload, isolated), host, as_json)
         if open_:
             webbrowser.open(server.url)
         try:
-            for _ in _events(site, project, changes):
+            for _ in events:
                 if project and builds and not _is_rebuilt(project, builds, quiet):
                     continue
                 if changes is not None:
@@ -90,11 +92,17 @@ def _announce(report: ServeReport, host: str, as_json: bool) -> None:
 
 
 def _events(site: Path, project: Path | None, changes: Changes | None) -> Iterator[None]:
-    """Yield whenever pages should load again; without reload it only waits."""
-    while changes is None:
-        time.sleep(3600)
+    """Return what yields whenever pages should load again; without reload it only waits."""
+    if changes is None:
+        return _nothing()
     stop = threading.Event()
-    yield from project_changes(project, stop) if project else folder_changes(site, stop)
+    return project_changes(project, stop) if project else folder_changes(site, stop)
+
+
+def _nothing() -> Iterator[None]:
+    while True:
+        time.sleep(3600)
+        yield from ()
 
 
 def _is_rebuilt(project: Path, builds: Path, quiet: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -16,15 +17,17 @@ Snapshot = dict[str, tuple[int, int]]
 
 
 def folder_changes(folder: Path, stop: threading.Event, pause: float = _PAUSE) -> Iterator[None]:
-    """Yield after each change of a folder, once its files have come to rest. It may be replaced as a whole."""
-    yield from _polled(folder, stop, frozenset(), pause)
+    """Yield after each change of a folder, once its files have come to rest. It may be replaced as a whole.
+
+    The watch has begun when this returns: what changes before the first result is asked for is not missed.
+    """
+    return _polled(folder, _snapshot(folder, frozenset()), stop, frozenset(), pause)
 
 
 def project_changes(folder: Path, stop: threading.Event, pause: float = _PAUSE) -> Iterator[None]:
     """Yield after each change of a project's own files: nothing hidden, and nothing that a build has made."""
     if importlib.util.find_spec("watchfiles") is None:
-        yield from _polled(folder, stop, IGNORED, pause)
-        return
+        return _polled(folder, _snapshot(folder, IGNORED), stop, IGNORED, pause)
     import watchfiles
 
     root = folder.resolve()
@@ -33,12 +36,16 @@ def project_changes(folder: Path, stop: threading.Event, pause: float = _PAUSE) 
         parts = Path(path).relative_to(root).parts
         return not any(part.startswith(".") or part in IGNORED for part in parts)
 
-    for _ in watchfiles.watch(root, watch_filter=is_own, stop_event=stop, raise_interrupt=False):
-        yield
+    found = watchfiles.watch(
+        root, watch_filter=is_own, stop_event=stop, raise_interrupt=False, yield_on_timeout=True, rust_timeout=100
+    )
+    early = next(found, set())  # it begins to watch with the first question, which waits for 0.1 s at most
+    return (None for changes in itertools.chain([early], found) if changes)
 
 
-def _polled(folder: Path, stop: threading.Event, ignored: frozenset[str], pause: float) -> Iterator[None]:
-    known = _snapshot(folder, ignored)
+def _polled(
+    folder: Path, known: Snapshot, stop: threading.Event, ignored: frozenset[str], pause: float
+) -> Iterator[None]:
     while not stop.wait(pause):
         now = _snapshot(folder, ignored)
         if now == known or not now:  # an empty one is being replaced
