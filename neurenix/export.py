@@ -26,7 +26,7 @@ from neurenix.compiler.print_c import print_c
 from neurenix.compiler.print_custom import print_custom
 from neurenix.compiler.schedule import schedule
 from neurenix.compiler.wasm_file import check_interface
-from neurenix.compiler.wgsl import print_wgsl
+from neurenix.compiler.wgsl import parse, print_wgsl
 from neurenix.errors import InputError, UnsupportedError
 from neurenix.frontends import load
 from neurenix.frontends.signature import DimSpec
@@ -35,6 +35,7 @@ from neurenix.graph.plan import Plan
 from neurenix.graph.shaders import ShaderPlan
 from neurenix.kernel_check import check_nodes
 from neurenix.nn.module import Module
+from neurenix.shader_check import check_shader
 from neurenix.tensor.input_spec import InputSpec
 from neurenix.toolchain import WASM_VARIANTS, compile_c, native_targets
 from neurenix.verification import golden_cases, verify
@@ -50,6 +51,7 @@ class ExportOptions:
     """What to make: `native` names targets ("host", "x86_64-linux", …), `max_error` bounds the error of any form.
 
     `webgpu` is whether to make shaders: True must, None does where every node has one, and says which has none.
+    `shaders` are WGSL that stands in for an op's own, as `register_custom_shader` takes it.
 
     `inputs`, `dims` and `constants` go to `neurenix.frontends.load`.
     """
@@ -67,6 +69,7 @@ class ExportOptions:
     max_error: float = 1e-4
     demo: bool = False
     webgpu: bool | None = None
+    shaders: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,13 +137,18 @@ def print_shaders(
     """
     if options.webgpu is False:
         return None, ""
+    custom = [parse(op, source) for op, source in options.shaders.items()]
     try:
-        return print_wgsl(plan, weights), ""
+        shaders = print_wgsl(plan, weights, custom)
     except UnsupportedError as error:
         if options.webgpu:
             raise UnsupportedError(f"{error}; leave 'webgpu' out to make shaders only where every op has one") from None
         say(f"{plan.name}: no WebGPU: {error}")
         return None, str(error)
+    for shader in custom if options.verify else ():
+        say(f"{plan.name}: proving the shader registered for {shader.op}")
+        check_shader(shader)
+    return shaders, ""
 
 
 def compile_forms(plan: Plan, source: str, options: ExportOptions, say: Say = lambda line: None) -> list[Compiled]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from neurenix.autograd import no_grad
+from neurenix.compiler.wgsl import parse
 from neurenix.device import Device, DeviceType, as_device
-from neurenix.errors import InputError
 from neurenix.export import as_options, export
 from neurenix.frontends.signature import DimSpec
 from neurenix.graph.graph import Graph
@@ -64,7 +63,7 @@ def export_to_wasm(
     options = as_options(
         inputs=inputs, dims=dims, constants=constants, labels=labels, optimize=optimize, quantize=quantize, simd=simd,
         threads=threads, native=targets, verify=verify, max_error=max_error, demo=demo,
-        webgpu=webgpu,
+        webgpu=webgpu, shaders=custom_shaders(),
     )  # fmt: skip
     export(model, Path(output_dir), model_name, options)
     return os.fspath(output_dir)
@@ -94,16 +93,17 @@ def run_in_browser(model: Module, inputs: Any, device: Device | DeviceType | str
 
 
 def register_custom_shader(op: str, wgsl: str) -> None:
-    """Keep a WGSL compute shader that replaces an op's own wherever a model runs on WebGPU.
+    """Put a WGSL compute shader in place of an op's own, in every bundle that is exported after this.
 
-    The contract for "matrix_multiply": group 0, bindings 0, 1 and 2 are a, b (read) and c (read_write),
-    `array<f32>`, row-major; the entry point is `main`. This version's bundles carry no shaders yet: the
-    source is checked for its outline and kept for the exports of a version that has them. Raises InputError.
+    The op is "matrix_multiply". Its shader has at group 0 the bindings 0, 1 and 2: a, b (read) and c (read_write),
+    `array<f32>`, row-major, and the entry point `main`. The runtime reads `@workgroup_size` and covers c's columns with
+    x, its rows with y, and the entries of a batch with z. `override M, N, K: u32` (and `BATCH`) are set where they are
+    declared, and a uniform at binding 3 is bound to m, n, k and batch where there is one. Products of several entries
+    go to a shader that declares BATCH or the uniform. Exports run the shader beside the op's oracle, for which they
+    need the extra `gpu` and an adapter, and raise CompileError with the compiler's message, or VerificationError with
+    the numbers that differ. Raises InputError for what does not follow the contract.
     """
-    if not isinstance(op, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", op):
-        raise InputError(f"the op {op!r} must be a name such as 'matrix_multiply'")
-    if not isinstance(wgsl, str) or not re.search(r"@compute\b", wgsl) or not re.search(r"\bfn\s+main\b", wgsl):
-        raise InputError(f"the shader for '{op}' must be WGSL with an @compute entry point called main")
+    parse(op, wgsl)
     _shaders[op] = wgsl
 
 

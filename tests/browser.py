@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from local_server import PLAIN_HOST, Running, Site
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
 from tiny_bundle import write_tiny_bundle
 
 FLAGS = (
@@ -44,20 +45,31 @@ def serve() -> Iterator[Callable[..., Site]]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One Chromium for the session: NEURENIX_CHROMIUM, the system's, or Playwright's own."""
+def playwright() -> Iterator[Playwright]:
+    """The one Playwright that a process may have."""
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """One Chromium for the session."""
+    browser = launch(playwright, FLAGS)
+    yield browser
+    browser.close()
+
+
+def launch(playwright: Playwright, flags: Sequence[str], **options: Any) -> Browser:
+    """Start a Chromium: NEURENIX_CHROMIUM, the system's, or Playwright's own."""
     named = os.environ.get("NEURENIX_CHROMIUM")
     system = Path("/usr/bin/chromium")
     executable = named or (str(system) if system.exists() else None)
-    with sync_playwright() as playwright:
-        if not Path(executable or playwright.chromium.executable_path).exists():
-            pytest.fail(
-                "There is no Chromium for the browser tests: `make test` installs it, "
-                "or set NEURENIX_CHROMIUM to the path of one."
-            )
-        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
-        yield browser
-        browser.close()
+    if not Path(executable or playwright.chromium.executable_path).exists():
+        pytest.fail(
+            "There is no Chromium for the browser tests: `make test` installs it, "
+            "or set NEURENIX_CHROMIUM to the path of one."
+        )
+    return playwright.chromium.launch(executable_path=executable, args=list(flags), **options)
 
 
 @dataclass

@@ -5,7 +5,6 @@ A test module uses them with `pytest_plugins = ["browser", "gpu_browser"]`.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +13,10 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from browser import FLAGS, new_tab
+from browser import FLAGS, launch, new_tab
 from gpu_page import LARGE, MODELS, OpenModel
 from local_server import Running
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright
 from runtime_page import PAGE, SCRIPT
 
 import neurenix
@@ -48,16 +47,11 @@ def gpu_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 
 
 @pytest.fixture(scope="session")
-def gpu_chromium() -> Iterator[Browser]:
+def gpu_chromium(playwright: Playwright) -> Iterator[Browser]:
     """One Chromium with WebGPU for the session."""
-    system = Path("/usr/bin/chromium")
-    executable = os.environ.get("NEURENIX_CHROMIUM") or (str(system) if system.exists() else None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=GPU_FLAGS, ignore_default_args=["--disable-gpu"]
-        )
-        yield browser
-        browser.close()
+    browser = launch(playwright, GPU_FLAGS, ignore_default_args=["--disable-gpu"])
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ LAYERS = (
         "neurenix.opsdoc",
         "neurenix.custom",
         "neurenix.kernel_check",
+        "neurenix.shader_check",
         "neurenix.verification",
         "neurenix.export",
         "neurenix.session",

@@ -14,7 +14,7 @@ from typing import Any
 
 from neurenix.bundle.fields import as_count, as_list, as_size, as_text
 from neurenix.bundle.validation import check_divisions
-from neurenix.dims import bounds, product, within
+from neurenix.dims import Size, bounds, product, within
 from neurenix.errors import BundleError
 from neurenix.graph.plan import Plan
 from neurenix.graph.shaders import (
@@ -22,6 +22,7 @@ from neurenix.graph.shaders import (
     DEFAULT_LIMITS,
     MOST_GROUPS,
     Dispatch,
+    Grid,
     Region,
     Shader,
     ShaderPlan,
@@ -97,9 +98,7 @@ def check_shaders(table: Any, plan: Plan, files: Mapping[str, Any]) -> None:
             where = f"a dispatch of '{dispatch.shader}'"
             at = _check_params(dispatch, table["shaders"][number]["params"], at, params_size, plan, where)
             _check_bindings(dispatch, writes[number], regions, held, where)
-            # Bounds of a product that is written out are wider than it is: those below 0 say little.
-            least, most = bounds(dispatch.groups, plan.dims)
-            _need(max(-least, most) <= LARGEST_WORKGROUPS, f"{where} takes {least} to {most} workgroups")
+            _check_groups(dispatch, plan, where)
     as_count(table["flops"])
     _need(isinstance(table["auto"], bool), "'auto' is no condition")
     as_text(table.get("special", ""))
@@ -111,10 +110,26 @@ def _dispatch(row: Mapping[str, Any], names: list[str]) -> Dispatch:
         tuple(map(as_text, as_list(row["bindings"]))),
         tuple(map(as_size, as_list(row["params"]))),
         as_count(row["at"]),
-        as_size(row["groups"]),
+        _groups(row["groups"]),
         as_text(row["op"]),
         as_text(row["scope"]),
     )
+
+
+def _groups(data: Any) -> Size | Grid:
+    if not isinstance(data, dict):
+        return as_size(data)
+    return as_size(data["x"]), as_size(data["y"]), as_size(data["z"])
+
+
+def _check_groups(dispatch: Dispatch, plan: Plan, where: str) -> None:
+    grid = isinstance(dispatch.groups, tuple)
+    for size in dispatch.groups if isinstance(dispatch.groups, tuple) else (dispatch.groups,):
+        check_divisions(size, plan)
+        # Bounds of a product that is written out are wider than it is: those below 0 say little.
+        least, most = bounds(size, plan.dims)
+        limit = MOST_GROUPS if grid else LARGEST_WORKGROUPS
+        _need(max(-least, most) <= limit, f"{where} takes {least} to {most} workgroups")
 
 
 def _check_limits(limits: Mapping[str, Any]) -> None:
@@ -178,9 +193,8 @@ def _check_params(dispatch: Dispatch, count: int, at: int, size: int, plan: Plan
     """Check a dispatch's params and that they lie behind those before; return where they end."""
     _need(len(dispatch.params) == count, f"{where} has {len(dispatch.params)} params, its shader {count}")
     _need(dispatch.at % BINDING_ALIGNMENT == 0, f"{where} has params that are not aligned")
-    for value in (*dispatch.params, dispatch.groups):
-        check_divisions(value, plan)
     for param in dispatch.params:
+        check_divisions(param, plan)
         low, high = bounds(param, plan.dims)
         _need(-(1 << 31) <= low <= high < 1 << 31, f"{where} has a param from {low} to {high}")
     if not count:

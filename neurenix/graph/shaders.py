@@ -10,7 +10,7 @@ It is data and nothing else: printed by the compiler, run by the wgpu engine her
       "paramsSize": bytes,                          of one more buffer, usage UNIFORM | COPY_DST
       "shaders":    [{"name", "from": byte, "to": byte, "bindings": ["read" | "write", …], "params": count}],
       "dispatches": [{"shader": index, "bindings": [region NAME, …], "params": [size, …], "at": bytes,
-                      "groups": size, "op", "scope"}],
+                      "groups": size | {"x": size, "y": size, "z": size}, "op", "scope"}],
       "flops":      count,                          the arithmetic of one example at its largest
       "auto":       true | false,                   whether that is so much that a GPU is worth asking
       "special":    text                            why it needs NaN or infinities; absent: it shows no need of them
@@ -20,7 +20,8 @@ A *size* is an integer or an expression of the model's dims, as everywhere in th
 point `main` and one bind group, 0: binding i is the i-th of `bindings`, a storage buffer bound to the whole of its
 region, and the last binding is its params, where it has any: a uniform of that many 32-bit signed integers, which lie
 at `at` in the params buffer. A dispatch needs `groups` workgroups: 0 of them means that there is nothing to do; up to
-65,535 are `(groups, 1)`; more are `(65535, ceil(groups / 65535))`, and shaders pass over what is too much.
+65,535 are `(groups, 1)`; more are `(65535, ceil(groups / 65535))`, and shaders pass over what is too much. Shaders that
+users wrote say how many along each axis.
 
 A region holds the tensor of its name row-major, 4 bytes an element: parameters (the names of the manifest's `tensors`,
 each in its layout of the weights file) are written once, inputs before every call, and outputs read after it. Whole
@@ -34,7 +35,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurenix.dims import Size, to_json
+from neurenix.dims import Size, evaluate, to_json
 
 # What bindings' offsets are multiples of: minStorageBufferOffsetAlignment and its twin for uniforms, at their largest.
 BINDING_ALIGNMENT = 256
@@ -52,6 +53,9 @@ DEFAULT_LIMITS = {
     "maxComputeInvocationsPerWorkgroup": 256,
     "maxComputeWorkgroupSizeX": 256,
 }
+
+
+Grid = tuple[Size, Size, Size]
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Dispatch:
     bindings: tuple[str, ...]
     params: tuple[Size, ...]
     at: int
-    groups: Size
+    groups: Size | Grid
     op: str = ""
     scope: str = ""
 
@@ -116,6 +120,14 @@ def folded(groups: int) -> tuple[int, int]:
     return across, -(-groups // across) if across else 0
 
 
+def workgroups(dispatch: Dispatch, dims: Mapping[str, int]) -> tuple[int, int, int]:
+    """Return x, y and z of a dispatch; one of them is 0 where there is nothing to do."""
+    if not isinstance(dispatch.groups, tuple):
+        return (*folded(evaluate(dispatch.groups, dims)), 1)
+    x, y, z = (max(0, evaluate(size, dims)) for size in dispatch.groups)
+    return x, y, z
+
+
 def describe(plan: ShaderPlan) -> dict[str, Any]:
     """Return the dispatch table as JSON: the contract is at the top of this file."""
     shaders, start = [], 0
@@ -136,10 +148,14 @@ def describe(plan: ShaderPlan) -> dict[str, Any]:
         "shaders": shaders,
         "dispatches": [
             {"shader": order[d.shader], "bindings": list(d.bindings), "params": [to_json(p) for p in d.params],
-             "at": d.at, "groups": to_json(d.groups), "op": d.op, "scope": d.scope}
+             "at": d.at, "groups": _groups_to_json(d.groups), "op": d.op, "scope": d.scope}
             for d in plan.dispatches
         ],
         "flops": plan.flops,
         "auto": plan.flops >= WORTHWHILE_FLOPS,
         **({"special": plan.special} if plan.special else {}),
     }  # fmt: skip
+
+
+def _groups_to_json(groups: Size | Grid) -> Any:
+    return {axis: to_json(size) for axis, size in zip("xyz", groups)} if isinstance(groups, tuple) else to_json(groups)

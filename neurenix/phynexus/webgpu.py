@@ -21,7 +21,7 @@ from neurenix.dtypes import DType
 from neurenix.errors import CompileError, DeviceError, InputError, MissingExtraError, RunError
 from neurenix.graph.cutting import cut_outputs
 from neurenix.graph.plan import Plan
-from neurenix.graph.shaders import BINDING_ALIGNMENT, DEFAULT_LIMITS, Dispatch, Shader, ShaderPlan, folded
+from neurenix.graph.shaders import BINDING_ALIGNMENT, DEFAULT_LIMITS, Dispatch, Shader, ShaderPlan, workgroups
 
 Array = np.ndarray[Any, Any]
 
@@ -77,11 +77,11 @@ class WebGPUEngine:
             encoder = self._device.create_command_encoder()
             work = encoder.begin_compute_pass()
             for dispatch, group in zip(self._shaders.dispatches, self._groups):
-                x, y = folded(evaluate(dispatch.groups, dims))
-                if x:
+                x, y, z = workgroups(dispatch, dims)
+                if x and y and z:
                     work.set_pipeline(self._pipelines[dispatch.shader])
                     work.set_bind_group(0, group)
-                    work.dispatch_workgroups(x, y)
+                    work.dispatch_workgroups(x, y, z)
             work.end()
             places, size = self._copy_outputs(encoder, dims)
             queue.submit([encoder.finish()])

@@ -5,6 +5,7 @@ templates of kernels/wgsl; `expressions` prints scalar expressions, `ranges` pro
 `memory` hands out buffers.
 """
 
+from neurenix.compiler.wgsl.custom import CustomShader, parse
 from neurenix.compiler.wgsl.printing import LAUNCHES, WASM_ONLY, print_wgsl
 
-__all__ = ["LAUNCHES", "WASM_ONLY", "print_wgsl"]
+__all__ = ["CustomShader", "LAUNCHES", "WASM_ONLY", "parse", "print_wgsl"]

@@ -12,6 +12,7 @@ from neurenix.compiler.wgsl.types import storage
 from neurenix.dims import Size, bounds
 from neurenix.dtypes import dtype
 from neurenix.graph.plan import Plan, Step
+from neurenix.graph.shaders import Grid
 
 THREADS = 64  # invocations of a workgroup, unless a template says otherwise
 OUTPUT, SCRATCH = "y", "scratch"
@@ -22,16 +23,17 @@ class Launch:
     """A template of kernels/wgsl with its words; what it is bound to; its params by name; how many workgroups it takes.
 
     `functions` are of the step's own expressions; `scratch` is how many floats it may scribble on, through a binding
-    to the tensor of that name.
+    to the tensor of each name; these begin with SCRATCH. `text` is a whole shader, in place of a template.
     """
 
     template: str
     bindings: tuple[Binding, ...]
     params: Mapping[str, Size]
-    groups: Size
+    groups: Size | Grid
     words: Mapping[str, Any] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
-    scratch: Size | None = None
+    scratch: Mapping[str, Size] = field(default_factory=dict)
+    text: str = ""
 
 
 def groups_of(count: Size, each: int = THREADS) -> Size:

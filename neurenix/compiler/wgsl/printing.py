@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from neurenix import ops
 from neurenix.compiler.wgsl import contractions, moves, reductions
-from neurenix.compiler.wgsl.launch import SCRATCH, Launch, most
+from neurenix.compiler.wgsl.custom import REPLACEABLE, CustomShader, launch_custom
+from neurenix.compiler.wgsl.launch import Launch, most
 from neurenix.compiler.wgsl.maps import launch_map
 from neurenix.compiler.wgsl.memory import limits, place
 from neurenix.compiler.wgsl.ranges import check_ranges
@@ -58,31 +59,39 @@ WASM_ONLY = {
 }
 
 
-def print_wgsl(plan: Plan, weights: bytes) -> ShaderPlan:
+def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = ()) -> ShaderPlan:
     """Return the shaders and the dispatches of a plan. `weights` show which whole numbers its constants hold.
+
+    `custom` shaders stand in for those of their ops.
 
     Raises UnsupportedError, naming the node, for what keeps the model on wasm: a kernel without a shader, a dtype that
     WGSL does not store, whole numbers that may not fit 32 bits, tensors that no device holds.
     """
     for step in plan.steps:
         _check_dtypes(step, plan)
-    launches = [_launch(step, plan) for step in plan.steps]
+    launches = [
+        (at, step, launch) for at, step in enumerate(plan.steps) for launch in _launches(step, plan, custom)
+    ]  # fmt: skip
     check_ranges(plan, weights, _where)
     scratch = {
-        f"{SCRATCH}:{at}": (at, most(launch.scratch, plan) * 4)
-        for at, launch in enumerate(launches) if launch.scratch is not None
-    }  # fmt: skip
+        f"{name}:{at}": (at, most(size, plan) * 4)
+        for at, _, launch in launches
+        for name, size in launch.scratch.items()
+    }
     regions, buffers = place(plan, scratch)
     shaders: dict[str, Shader] = {}
     texts: dict[str, str] = {}
     dispatches, at, bound = [], 0, 0
-    for number, (step, launch) in enumerate(zip(plan.steps, launches)):
-        text = shader_text(launch.template, launch.words, launch.bindings, tuple(launch.params), launch.functions)
+    for number, step, launch in launches:
+        text = launch.text or shader_text(
+            launch.template, launch.words, launch.bindings, tuple(launch.params), launch.functions
+        )
         if text not in texts:
             texts[text] = _name(step, shaders)
             writes = tuple(b.writes for b in launch.bindings)
             shaders[texts[text]] = Shader(texts[text], text, writes, len(launch.params))
-        bindings = tuple(b.tensor if b.tensor != SCRATCH else f"{SCRATCH}:{number}" for b in launch.bindings)
+        places = (f"{b.tensor}:{number}" for b in launch.bindings)
+        bindings = tuple(p if p in scratch else b.tensor for p, b in zip(places, launch.bindings))
         params: tuple[Size, ...] = tuple(launch.params.values())
         dispatches.append(Dispatch(texts[text], bindings, params, at, launch.groups, step.op, step.scope))
         at += -(-4 * len(params) // BINDING_ALIGNMENT) * BINDING_ALIGNMENT
@@ -101,6 +110,12 @@ def _example_flops(plan: Plan) -> int:
         name: max(1, low) if Dim.symbol(name) in counts else high for name, (low, high) in plan.dims.items()
     }  # fmt: skip
     return sum(cost.flops for cost in step_costs(plan, dims))
+
+
+def _launches(step: Step, plan: Plan, custom: Sequence[CustomShader]) -> Sequence[Launch]:
+    """Return what a step becomes: one launch, or what a registered shader needs around it."""
+    found = [shader for shader in custom if step.op in REPLACEABLE[shader.op]]
+    return (found and launch_custom(step, plan, found[0])) or [_launch(step, plan)]
 
 
 def _launch(step: Step, plan: Plan) -> Launch:

@@ -147,9 +147,9 @@ def launch_recurrent(step: Step, plan: Plan) -> Launch:
         "activation": step.attrs.get("activation", "tanh"),
     }  # fmt: skip
     bound = [reads(variable, name, plan) for variable, name in zip(_INPUTS[cell], step.inputs)]
-    scratch: Size | None = None
+    scratch: dict[str, Size] = {}
     if cell == "gru" and not linear:
-        scratch = sizes["N"] * sizes["H"]
+        scratch[SCRATCH] = sizes["N"] * sizes["H"]
         bound.append(Binding(SCRATCH, SCRATCH, FLOAT, writes=True))
     bound.append(Binding(OUTPUT, step.output, FLOAT, writes=True))
     params = named(sizes, [name for name in sizes if name != "chunk"])

@@ -74,7 +74,8 @@ export interface DispatchRow {
   readonly bindings: readonly Region[];
   readonly params: readonly Size[];
   readonly at: number;
-  readonly groups: Size;
+  /** How many workgroups, which are folded, or how many along each axis. */
+  readonly groups: readonly [Size] | readonly [Size, Size, Size];
 }
 
 /** What a GPU runs, read from the manifest. */

@@ -7,6 +7,8 @@ import { message } from './gpu-tensor.js';
 /** @import { HeldDevice } from './internal.js' */
 
 
+const LOSS_MS = 100;
+
 /** @type {{ held: HeldDevice[], turn: Promise<unknown> }} */
 const page = /** @type {any} */ (globalThis)[Symbol.for('neurenix.gpu.1')] ??= { held: [], turn: Promise.resolve() };
 
@@ -72,6 +74,16 @@ function hold(device, adapter, software) {
     page.held = page.held.filter((other) => other !== held);
   });
   return held;
+}
+
+/**
+ * Whether a device is lost, once those that hear of it have had a moment to.
+ * @param {HeldDevice} held
+ */
+export async function isLost(held) {
+  const moment = new Promise((resolve) => setTimeout(resolve, LOSS_MS));
+  await Promise.race([held.device.lost, moment]);
+  return held.lost !== '';
 }
 
 /**

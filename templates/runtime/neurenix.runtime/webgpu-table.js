@@ -118,7 +118,7 @@ function readDispatch(field, { shaders, regions, paramsSize, size }) {
     }),
     params: field.get('params').list(size),
     at: field.get('at').integer(0, paramsSize),
-    groups: size(field.get('groups')),
+    groups: readGroups(field.get('groups'), size),
   };
   if (row.bindings.length !== bindings.length) throw field.get('bindings').error(`are not ${bindings.length}`);
   if (row.params.length !== params) throw field.get('params').error(`are not ${params}`);
@@ -126,6 +126,17 @@ function readDispatch(field, { shaders, regions, paramsSize, size }) {
     throw field.get('at').error(`is ${row.at}: the params lie outside of their ${paramsSize} bytes`);
   }
   return row;
+}
+
+/**
+ * @param {Field} field
+ * @param {(field: Field) => Size} size
+ * @returns {DispatchRow['groups']}
+ */
+function readGroups(field, size) {
+  const { raw } = field;
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return [size(field)];
+  return [size(field.get('x')), size(field.get('y')), size(field.get('z'))];
 }
 
 /**

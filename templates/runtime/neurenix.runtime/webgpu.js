@@ -4,15 +4,15 @@
 // scopes, whose word is awaited before an answer is believed; a map that is refused means a lost device.
 
 import { evaluate, evaluateShape } from './dims.js';
-import { within } from './deadline.js';
 import { NeurenixError } from './errors.js';
 import { fetchVerified } from './fetching.js';
-import { GpuTensor, message, scoped, widen } from './gpu-tensor.js';
+import { GpuTensor, message, widen } from './gpu-tensor.js';
 import { cut } from './lengths.js';
 import { product, Tensor } from './tensor.js';
-import { requestDevice } from './webgpu-device.js';
+import { isLost, requestDevice } from './webgpu-device.js';
 import { blockSize, readTable } from './webgpu-table.js';
 import { toWords, wordsOf } from './webgpu-values.js';
+import { Guard } from './webgpu-guard.js';
 import { bindGroupOf, layoutsOf, makePipeline } from './webgpu-pipelines.js';
 
 /** @import { Call, Dims, HeldDevice, Manifest, OnGpu, Region } from './internal.js' */
@@ -33,8 +33,7 @@ export class WebGPUBackend {
   #manifest;
   #table;
   #held;
-  #deadline;
-  #disposed = false;
+  #guard;
   #calls = 0;
   /** The number of the call, which goes through the GPU with it: one that was dropped brings back another. */
   #stamp = new Int32Array(1);
@@ -59,7 +58,7 @@ export class WebGPUBackend {
     this.#manifest = manifest;
     this.#table = table;
     this.#held = held;
-    this.#deadline = deadline;
+    this.#guard = new Guard(manifest.name, held, deadline);
   }
 
   /**
@@ -70,22 +69,36 @@ export class WebGPUBackend {
    */
   static async load(manifest, source, { weights, deadline, software }) {
     const table = readTable(manifest);
-    const [held, text] = await Promise.all([
-      requestDevice(table.limits, { software, deadline }),
-      fetchVerified(table.file, source),
-    ]);
-    const backend = new WebGPUBackend(manifest, table, held, deadline);
+    const first = requestDevice(table.limits, { software, deadline });
+    const [held, text] = await Promise.all([first, fetchVerified(table.file, source)]);
+    const prepare = (/** @type {HeldDevice} */ on) => {
+      return new WebGPUBackend(manifest, table, on, deadline).#prepare(text, weights);
+    };
+    try {
+      return await prepare(held);
+    } catch (error) {
+      // The device that models share may have been lost before anybody could know.
+      if (!await isLost(held)) throw error;
+      return prepare(await requestDevice(table.limits, { software, deadline }));
+    }
+  }
+
+  /**
+   * @param {Uint8Array} text of all shaders
+   * @param {() => Promise<Uint8Array<ArrayBuffer>>} weights
+   */
+  async #prepare(text, weights) {
     try {
       // Not one after the other: the shaders compile while the weights are on their way.
-      const [, bytes] = await Promise.all([backend.#build(text), weights()]);
-      await backend.#checked('its weights could not be uploaded', () => backend.#upload(bytes));
+      const [, bytes] = await Promise.all([this.#build(text), weights()]);
+      await this.#guard.checked('its weights could not be uploaded', () => this.#upload(bytes));
+      return this;
     } catch (error) {
       const ours = error instanceof NeurenixError;
-      const failure = ours ? error : backend.#failure('it cannot be prepared', message(error), error);
-      backend.dispose();
+      const failure = ours ? error : this.#guard.failure('it cannot be prepared', message(error), error);
+      this.dispose();
       throw failure;
     }
-    return backend;
   }
 
   get gpuDevice() {
@@ -121,19 +134,20 @@ export class WebGPUBackend {
       ...(kept.has(port.name) ? [] : [{ name: port.name, shape: evaluateShape(port.shape, dims) }]),
     ]);
     const own = /** @type {Map<string, GPUBuffer>} */ (new Map());
-    const { result: { places }, bytes } = await this.#checked('a call failed', () => {
+    const { places, end } = await this.#guard.checked('a call failed', () => {
       for (const { name, shape } of outputs) {
         if (kept.has(name)) own.set(name, this.#take(4 * product(evaluateShape(shape, dims))));
       }
       return this.#submit(words, this.#plan(dims), own, ports, dims);
-    }, true).catch((error) => {
+    }, () => this.#read(0)).catch((error) => {
       const bare = words.some((values) => !ArrayBuffer.isView(values) && !values.tensor);
       if (this.#held.lost || !bare) throw error;
       throw new NeurenixError('bad_input',
         `A buffer that was passed cannot be read: it must be of model.gpu.device, with COPY_SRC. ${error.message}`, { cause: error });
     });
+    const bytes = this.#read(end);
     if (widen(bytes.subarray(-4), 'int32')[0] !== this.#stamp[0]) {
-      throw this.#failure('a call failed', 'what was read is not of this call: its commands did not run');
+      throw this.#guard.failure('a call failed', 'what was read is not of this call: its commands did not run');
     }
     this.#calls += 1;
     const values = (/** @type {string} */ name, /** @type {DType} */ dtype) => {
@@ -154,7 +168,7 @@ export class WebGPUBackend {
   }
 
   dispose() {
-    this.#disposed = true;
+    this.#guard.close();
     for (const buffer of [...this.#buffers, ...this.#spare]) buffer.destroy();
     this.#buffers = [];
     this.#spare = [];
@@ -169,7 +183,7 @@ export class WebGPUBackend {
       const code = new TextDecoder().decode(text.subarray(shader.from, shader.to));
       return makePipeline(device, shader, code, layouts[i], this.#manifest.name);
     });
-    await this.#checked('its buffers could not be made', () => {
+    await this.#guard.checked('its buffers could not be made', () => {
       const { STORAGE, COPY_SRC, COPY_DST, UNIFORM, MAP_READ } = GPUBufferUsage;
       const make = (/** @type {number} */ size, /** @type {number} */ usage) => {
         this.#buffers.push(device.createBuffer({ size, usage }));
@@ -186,8 +200,7 @@ export class WebGPUBackend {
         return bindGroupOf(device, layouts[row.shader], row, this.#buffers, params, block);
       });
     });
-    const late = () => this.#failure('its shaders did not compile', `it took more than ${this.#deadline / 1000} s`);
-    this.#pipelines = await within(Promise.all(pipelines), this.#deadline, late);
+    this.#pipelines = await this.#guard.within('its shaders did not compile', Promise.all(pipelines));
   }
 
   /** @param {Uint8Array<ArrayBuffer>} bytes */
@@ -211,8 +224,9 @@ export class WebGPUBackend {
     const sizes = dispatches.map((row) => {
       const own = row.params.map((size) => this.#exact(evaluate(size, dims), -(2 ** 31), 2 ** 31 - 1));
       params.set(own, row.at / 4);
-      const groups = this.#exact(evaluate(row.groups, dims), 0, MOST_GROUPS ** 2);
-      return [Math.min(groups, MOST_GROUPS), Math.ceil(groups / MOST_GROUPS)];
+      const most = row.groups.length > 1 ? MOST_GROUPS : MOST_GROUPS ** 2;
+      const [x, y, z] = row.groups.map((size) => this.#exact(evaluate(size, dims), 0, most));
+      return y === undefined ? [Math.min(x, MOST_GROUPS), Math.ceil(x / MOST_GROUPS), 1] : [x, y, z];
     });
     this.#ready = null;
     this.#held.device.queue.writeBuffer(this.#buffers[buffers.length + PARAMS], 0, params);
@@ -259,11 +273,11 @@ export class WebGPUBackend {
     });
     const pass = encoder.beginComputePass();
     dispatches.forEach(({ shader }, i) => {
-      const [x, y] = sizes[i];
-      if (!x) return;
+      const [x, y, z] = sizes[i];
+      if (!x || !y || !z) return;
       pass.setPipeline(this.#pipelines[shader]);
       pass.setBindGroup(0, this.#groups[i]);
-      pass.dispatchWorkgroups(x, y);
+      pass.dispatchWorkgroups(x, y, z);
     });
     pass.end();
     /** @type {(name: string, target: GPUBuffer, to: number, size: number) => void} */
@@ -290,62 +304,19 @@ export class WebGPUBackend {
   }
 
   /**
-   * Do some work inside error scopes; give what it left to be read, once nothing was said against it.
-   * @template T
-   * @param {string} what failed, if it does
-   * @param {() => T} work
-   * @param {boolean} [reads]
-   * @returns {Promise<{ result: T, bytes: Uint8Array<ArrayBuffer> }>}
+   * Copy what a call brought back, and let go of the buffer.
+   * @param {number} size
    */
-  async #checked(what, work, reads = false) {
-    if (this.#disposed) throw new NeurenixError('disposed', `The model '${this.#manifest.name}' was disposed of.`);
-    if (this.#held.lost) throw this.#failure(what, this.#held.lost);
-    const { result, problem } = this.#begin(what, work);
-    const { mapped, end = 0 } = /** @type {{ mapped?: Promise<void>, end?: number }} */ (result ?? {});
+  #read(size) {
     const readback = this.#buffers[this.#table.buffers.length + READBACK];
-    mapped?.catch(() => {}); // it is awaited below, unless the deadline passes
-    const late = () => {
-      this.#held.device.destroy(); // it hangs and is no use to anybody; this rejects what waits for it
-      return this.#failure(what, `the GPU did not answer within ${this.#deadline / 1000} seconds`);
-    };
-    let mappedWell = false;
     try {
-      const settled = Promise.all([problem, mapped?.then(() => { mappedWell = true; })]);
-      const [error] = await within(settled, this.#deadline, late);
-      if (error) throw this.#failure(what, message(error), error);
-      if (this.#held.lost) throw this.#failure(what, this.#held.lost);
-      const found = reads && end ? readback.getMappedRange(0, end).slice(0) : new ArrayBuffer(0);
-      const bytes = new Uint8Array(found);
-      return { result, bytes };
+      const found = size ? readback.getMappedRange(0, size).slice(0) : new ArrayBuffer(0);
+      return new Uint8Array(found);
     } catch (cause) {
-      if (cause instanceof NeurenixError) throw cause;
-      throw this.#failure(what, this.#held.lost || message(cause), cause);
+      throw this.#guard.failure('its answer cannot be read', message(cause), cause);
     } finally {
-      if (mappedWell && !this.#disposed) readback.unmap();
+      readback?.unmap();
     }
-  }
-
-  /**
-   * @template T
-   * @param {string} what
-   * @param {() => T} work
-   */
-  #begin(what, work) {
-    try {
-      return scoped(this.#held.device, work);
-    } catch (cause) {
-      throw cause instanceof NeurenixError ? cause : this.#failure(what, message(cause), cause);
-    }
-  }
-
-  /**
-   * @param {string} what
-   * @param {string} reason
-   * @param {unknown} [cause]
-   */
-  #failure(what, reason, cause) {
-    if (this.#disposed) return new NeurenixError('disposed', `The model '${this.#manifest.name}' was disposed of.`);
-    return new NeurenixError('run_failed', `${this.#manifest.name} on WebGPU: ${what}: ${reason}.`, { cause });
   }
 
   /** @param {number} size */
@@ -358,7 +329,7 @@ export class WebGPUBackend {
 
   /** @param {GPUBuffer} buffer */
   #giveBack(buffer) {
-    if (this.#disposed || this.#spare.length >= SPARE_BUFFERS) buffer.destroy();
+    if (this.#guard.closed || this.#spare.length >= SPARE_BUFFERS) buffer.destroy();
     else this.#spare.push(buffer);
   }
 }
