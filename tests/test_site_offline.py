@@ -102,6 +102,7 @@ def test_after_one_visit_the_whole_site_works_without_a_network(
     site = serve(make_site(models, tmp_path).directory, {**HEADERS, "Cache-Control": "no-cache"})
     with profile(chromium) as context:
         page = open_and_keep(context, f"{site.url}/models/flowers/index.html")
+        page.wait_for_load_state("networkidle")  # a last question of the worker's may still be on its way
         context.set_offline(True)
         asked = len(site.requests)
         for address in ("/models/flowers/index.html", "/models/digits/", "/models/flowers"):

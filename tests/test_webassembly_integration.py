@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.zig]
 
 def test_it_trains_exports_and_agrees_with_a_real_browser(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", EXAMPLE, tmp_path / "out"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    quiet = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}  # without it Mesa's driver chatters
+    done = subprocess.run(command, cwd=tmp_path, env=quiet, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     report = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
