@@ -183,6 +183,8 @@ export class WebGPUBackend {
       const code = new TextDecoder().decode(text.subarray(shader.from, shader.to));
       return makePipeline(device, shader, code, layouts[i], this.#manifest.name);
     });
+    const compiled = Promise.all(pipelines);
+    compiled.catch(() => {}); // it is awaited below, unless there are no buffers
     await this.#guard.checked('its buffers could not be made', () => {
       const { STORAGE, COPY_SRC, COPY_DST, UNIFORM, MAP_READ } = GPUBufferUsage;
       const make = (/** @type {number} */ size, /** @type {number} */ usage) => {
@@ -200,7 +202,7 @@ export class WebGPUBackend {
         return bindGroupOf(device, layouts[row.shader], row, this.#buffers, params, block);
       });
     });
-    this.#pipelines = await this.#guard.within('its shaders did not compile', Promise.all(pipelines));
+    this.#pipelines = await this.#guard.within('its shaders did not compile', compiled);
   }
 
   /** @param {Uint8Array<ArrayBuffer>} bytes */
