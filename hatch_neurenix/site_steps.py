@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_neurenix.display import readable_errors, show_models, show_sizes
+from hatch_neurenix.display import readable_errors, show_models, show_sizes, warn_of_environment
+from hatch_neurenix.package_models import models_for_package
 from hatch_neurenix.placement import HATCHLING_HOOK_KEYS
 from hatch_neurenix.requirements import missing_requirements
-from neurenix.config import parse_config
 from neurenix.config.validate import read_table
 from neurenix.errors import ConfigError
-from neurenix.project.jobs import check_model_names
-from neurenix.project.pipeline import build_models
-from neurenix.project.staging import remove_ours
-from neurenix.site import Project, Site, SiteOptions, build_site
+from neurenix.project.staging import refuse_foreign, remove_ours
+from neurenix.site import InputHints, Project, Site, SiteOptions, build_site
 from neurenix.site.files import ASSETS
 from neurenix.site.hosting import Headers
 
@@ -45,24 +43,27 @@ class SiteTable:
     offline: bool = field(
         default=True, metadata={"description": "Keep the whole site in the browser, for use without a network."}
     )
+    inputs: Mapping[str, InputHints] = field(
+        default_factory=dict, metadata={"description": "How a model's page makes its inputs, by the model's name."}
+    )
 
 
 def write_site(builder: StaticSiteBuilder, directory: Path) -> Path:
     """Build the models and write the site below `directory`. Returns its folder."""
     destination = directory / f"{builder.project_id}-site"
     with readable_errors(builder.app):
+        warn_of_environment(builder.app)
         root = Path(builder.root)
-        config = parse_config(builder.metadata.config, target="static-site")
         options = read_site_table(builder.target_config)
-        if options.models is not None:
-            check_model_names(options.models, config.models, f"{_TARGET}.models")
-        pages = find_pages(root, options.pages)
-        models = build_models(config, root, options.models, builder.app.display_info, native=False)
-        show_models(builder.app, models)
-        site_options = SiteOptions(options.headers, options.offline)
-        site = build_site(
-            models, pages, root, destination, described_project(builder), site_options, builder.app.display_info
+        pages = find_pages(root, options.pages, destination)
+        refuse_foreign(destination)
+        document, say, names = builder.metadata.config, builder.app.display_info, options.models
+        models = models_for_package(
+            document, root, say, "static-site", native=False, names=names, names_at=f"{_TARGET}.models"
         )
+        show_models(builder.app, models)
+        site_options = SiteOptions(options.headers, options.offline, options.inputs)
+        site = build_site(models, pages, root, destination, described_project(builder), site_options, say)
         builder.app.display_info("")
         builder.app.display_mini_header("static site")
         show_sizes(builder.app, _scripts_as_one(site))
@@ -119,8 +120,8 @@ def read_site_table(table: Mapping[str, Any]) -> SiteTable:
     return options
 
 
-def find_pages(root: Path, option: str | None) -> Path | None:
-    """Return the folder of the project's pages, which must lie in the project. Raises ConfigError."""
+def find_pages(root: Path, option: str | None, destination: Path) -> Path | None:
+    """Return the folder of the project's pages, which must lie in the project and hold no site. Raises ConfigError."""
     if option is None:
         return None
     pages = root / option
@@ -128,4 +129,12 @@ def find_pages(root: Path, option: str | None) -> Path | None:
         raise ConfigError([f"{_TARGET}.pages: {option!r} is no folder in {root}"])
     if not pages.resolve().is_relative_to(root.resolve()):
         raise ConfigError([f"{_TARGET}.pages: {option!r} leaves the project -- move the pages into it"])
+    inside = root.resolve() if pages.resolve() == root.resolve() else destination.resolve()
+    if inside.is_relative_to(pages.resolve()):
+        raise ConfigError(
+            [
+                f"{_TARGET}.pages: {option!r} has {inside} in it, which would go on the web too -- "
+                "move the pages into a folder of their own"
+            ]
+        )
     return pages

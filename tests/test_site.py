@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import pytest
 from site_models import HOSTILE_LABELS, MARKUP, PROJECT, export_models, make_site
 from test_runtime_js import JS, node, run, tool
 
+from hatch_neurenix.site_steps import read_site_table
 from neurenix import load_model
 from neurenix.bundle import writer
 from neurenix.errors import ConfigError
 from neurenix.nn import Linear
 from neurenix.project.build_record import BuiltModel
 from neurenix.site import Project, SiteOptions, build_site
+from neurenix.site.files import copy_pages
 from neurenix.site.hosting import HEADERS
 from neurenix.tensor import Tensor
 from neurenix.wasm import export_to_wasm
@@ -129,6 +133,14 @@ def test_a_page_that_would_hide_a_needed_file_is_refused(flowers: list[BuiltMode
     assert not (tmp_path / "site").exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_page_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "web") + b"/\xff.html")).write_text("x", encoding="utf-8")
+    with pytest.raises(ConfigError, match="its name is not UTF-8, and no address can have it -- rename it"):
+        copy_pages(tmp_path / "web", tmp_path, tmp_path / "site", [], print)
+
+
 @pytest.mark.zig
 def test_each_host_gets_its_headers_in_its_own_file(flowers: list[BuiltModel], tmp_path: Path) -> None:
     def site(headers: str) -> Path:
@@ -229,3 +241,28 @@ def test_the_pages_scripts_type_check(project: str) -> None:
 def test_the_pages_scripts_are_lint_free() -> None:
     config = ["--config", "tests/js/eslint.config.js", "--max-warnings", "0"]
     run(node(), tool("eslint/bin/eslint.js"), *config, "templates/demo", "templates/site", cwd=JS.parent.parent)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"flower": {"mean": [0.5]}}, "inputs.flower: the site has no model of this name -- did you mean 'flowers'?"),
+        ({"flowers": {"men": [0.5]}}, "inputs.flowers.men: unknown key -- did you mean 'mean'?"),
+        (
+            {"flowers": {"mean": [0.5, 0.5]}},
+            "inputs.flowers.mean: has 2 numbers -- give one, or one for each",
+        ),
+        ({"flowers": {"mean": [0.5], "std": [1, 1, 1]}}, "inputs.flowers.std: has 3 numbers, and mean has 1"),
+        ({"flowers": {"std": [0]}}, "inputs.flowers.std: is not above 0"),
+        ({"flowers": {"mean": [0.5] * 4}}, "inputs.flowers: has 4 numbers, and no input has 4 channels -- give one"),
+        ({"flowers": {"sample-rate": 10}}, "inputs.flowers.sample-rate: "),
+    ],
+)
+def test_hints_that_cannot_be_meant_are_refused(
+    flowers: list[BuiltModel], tmp_path: Path, table: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        options = read_site_table({"inputs": table})
+        make_site(flowers, tmp_path, options=SiteOptions(inputs=options.inputs))
+    assert f"tool.hatch.build.targets.static-site.{said}" in str(raised.value)
+    assert not (tmp_path / "site").exists()

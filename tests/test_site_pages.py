@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from local_server import Site
+from accessibility import violations
+from local_server import Site, closed, stalled
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from site_models import HOSTILE_LABELS, LONG, MARKUP, export_models, make_site
 
 from neurenix import load_model
+from neurenix.project.build_record import BuiltModel
+from neurenix.site import InputHints, SiteOptions
 from neurenix.site.hosting import HEADERS
 
 pytest_plugins = ["browser"]
@@ -28,10 +31,15 @@ DONE = "html[data-state=done]"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site of one model of each kind."""
-    out = tmp_path_factory.mktemp("pages")
-    return make_site(export_models(out), out).directory
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[BuiltModel]:
+    """One model of each kind."""
+    return export_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def folder(models: list[BuiltModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of them."""
+    return make_site(models, tmp_path_factory.mktemp("pages")).directory
 
 
 @pytest.fixture
@@ -306,6 +314,32 @@ def test_the_microphone_is_recorded(visit: Callable[[str], Page]) -> None:
     assert re.search(r"[\d.]+ s, \d+ samples", page.inner_text(".sound"))
 
 
+def test_a_page_makes_its_inputs_as_the_model_was_trained(
+    models: list[BuiltModel], folder: Path, tmp_path: Path, serve: Callable[..., Site], page: Page
+) -> None:
+    mean, std = (0.1, 0.4, 0.7), (0.5, 0.25, 0.125)
+    hints = {
+        "painter": InputHints(mean, std),
+        "digits": InputHints(mean=(0.25,), invert=False),
+        "loudness": InputHints(sample_rate=11025),
+    }
+    site = serve(make_site(models, tmp_path, options=SiteOptions(inputs=hints)).directory)
+    page.goto(f"{site.url}/models/painter/index.html")
+    page.wait_for_selector(DONE)
+    white = np.tile(((1 - np.array(mean)) / std)[None, :, None, None], (1, 1, 32, 24)).astype(np.float32)
+    answers(page, folder, "painter", {"picture": white})
+    assert "as the model was trained" in page.inner_text(".gets")
+    page.goto(f"{site.url}/models/digits/index.html")
+    page.wait_for_selector(DONE)
+    answers(page, folder, "digits", {"image": np.full((1, 1, 16, 16), 0.75, np.float32)})
+    page.goto(f"{site.url}/models/loudness/index.html")
+    page.wait_for_selector(DONE)
+    assert "11025" == page.get_by_label("Samples per second").input_value()
+    page.click("text=Tone")
+    page.get_by_text("1.00 s, 11025 samples").wait_for()
+    assert not page.complaints.errors  # type: ignore[attr-defined]
+
+
 def test_an_input_may_always_be_given_as_values(visit: Callable[[str], Page], folder: Path) -> None:
     page = visit("digits")
     page.get_by_label("Give it as").select_option("values")
@@ -348,18 +382,23 @@ def test_every_control_has_a_label_and_the_keyboard_reaches_it(visit: Callable[[
         """() => [...document.querySelectorAll('button, input, select, textarea, a, summary')]
             .filter((element) => element.checkVisibility() && element.type !== 'file').length"""
     )
-    reached = set()
+    reached = []
     for _ in range(wanted + 3):
         page.keyboard.press("Tab")
-        reached.add(
+        reached.append(
             page.evaluate(
                 """() => {
                     const all = [...document.querySelectorAll('button, input, select, textarea, a, summary')];
-                    return all.indexOf(document.activeElement);
+                    const now = document.activeElement;
+                    const { outlineStyle, outlineWidth } = getComputedStyle(now);
+                    return [all.indexOf(now), outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2];
                 }"""
             )
         )
-    assert wanted == len(reached - {-1})
+    controls = [index for index, _ in reached if index >= 0]
+    assert wanted == len(set(controls))
+    assert sorted(set(controls)) == list(dict.fromkeys(controls))  # in the order of the page
+    assert all(outlined for index, outlined in reached if index >= 0)
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map(({ id }) => id)")
     assert len(ids) == len(set(ids))
 
@@ -378,36 +417,67 @@ def test_a_page_fits_a_phone_in_both_schemes(folder: Path, site: Site, chromium:
                 .map((element) => element.outerHTML)"""
         )
         assert [] == small
-        assert [] == low_contrast(page)
+        page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+        assert [] == violations(page)
         context.close()
 
 
-def low_contrast(page: Page) -> list[str]:
-    """Texts whose contrast with the card or page that they lie on is below WCAG's 4.5 to 1."""
-    found: list[str] = page.evaluate(
+def test_what_is_wrong_or_no_answer_is_shown_as_well_on_a_phone(site: Site, chromium: Browser) -> None:
+    for scheme in ("light", "dark"):
+        context = chromium.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(f"{site.url}/models/flowers/index.html")
+        page.wait_for_selector(DONE)
+        page.get_by_label("petal width (cm)").fill("")
+        page.click("#run")
+        page.wait_for_selector("html[data-state=error]")
+        expect(page.locator("#problem")).to_be_in_viewport()
+        expect(page.get_by_label("petal width (cm)")).to_be_focused()
+        assert page.get_by_text("This answer is to what was given before.").is_visible()
+        assert [] == violations(page)
+        page.get_by_label("petal width (cm)").fill("1")
+        page.click("#run")
+        page.wait_for_selector(DONE)
+        expect(page.locator("#answers .number")).to_be_in_viewport()
+        context.close()
+
+
+def test_a_name_from_right_to_left_turns_nothing_around_it(visit: Callable[[str], Page]) -> None:
+    page = visit("flowers")
+    share = page.evaluate(
         """() => {
-            const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-            const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-                .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-                .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-            const behind = (element) => {
-                for (let at = element; at; at = at.parentElement) {
-                    const colour = rgb(getComputedStyle(at).backgroundColor);
-                    if (colour.length === 3 || colour[3] === 1) return colour;
-                }
-                return [255, 255, 255];
-            };
-            return [...document.querySelectorAll('body *')]
-                .filter((element) => element.checkVisibility() && !element.classList.contains('unseen'))
-                .filter((element) => [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
-                .filter((element) => {
-                    const [a, b] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))];
-                    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5;
-                })
-                .map((element) => element.outerHTML.slice(0, 120));
+            const [label, share] = document.querySelectorAll('#answers .number > *');
+            label.textContent = 'مريض';
+            const range = document.createRange();
+            range.selectNodeContents(share);
+            const pieces = [...range.getClientRects()];
+            return { pieces: pieces.length, after: pieces[0].left - label.getBoundingClientRect().right };
         }"""
     )
-    return found
+    assert 1 == share["pieces"]
+    assert share["after"] >= 0
+
+
+@pytest.mark.parametrize("lost", ["neurenix-site/demo.js", "demo/answers.js", "digits/digits.js"])
+def test_a_script_that_does_not_arrive_is_an_error_with_a_way_out(site: Site, page: Page, lost: str) -> None:
+    site.fail(lost, closed)
+    page.goto(f"{site.url}/models/digits/index.html")
+    page.wait_for_selector("html[data-state=error]")
+    assert re.match(
+        r"fetch_failed (A script of this page|digits\.js) could not be loaded\.", page.inner_text("#problem")
+    )
+    assert not page.is_visible("#loading")
+    assert [] == violations(page)
+    site.faults.clear()
+    page.click("text=Try again")
+    page.wait_for_selector(DONE)
+
+
+def test_a_model_that_takes_long_to_load_says_how_far_it_is(site: Site, page: Page) -> None:
+    site.fail("digits.bin", stalled)
+    page.goto(f"{site.url}/models/digits/index.html")
+    page.get_by_text(re.compile(r"Loading the model: 0\.\d of 0\.\d MB")).wait_for()
+    assert [] == violations(page)
 
 
 def test_the_pages_keep_a_strict_policy_of_another_wording(

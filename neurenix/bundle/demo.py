@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neurenix.bundle.description import describe
 from neurenix.bundle.templates import render
-from neurenix.graph.plan import Plan
 from neurenix.resources import resource
+
+if TYPE_CHECKING:
+    from neurenix.graph.plan import Plan
 
 _SHIPPED = (".js", ".css", ".svg")
 
 
 def demo_files(plan: Plan) -> dict[str, bytes]:
     """Return index.html with its scripts and style, which read the model's signature when they run."""
+    # Here: the pages of an unchanged site are made of a manifest that is there, and need no op table.
+    from neurenix.bundle.description import describe
+
     return asset_files() | {"index.html": demo_page(describe(plan), title=plan.name)}
 
 
@@ -33,11 +38,13 @@ def demo_page(
     home: str | None = None,
     webmanifest: str | None = None,
     worker: bool = False,
+    hints: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Return the page of a model that lies in the page's own folder.
 
     `assets` leads from there to the scripts, `home` to the list of models, `webmanifest` to what makes the site an
-    application; `worker` is whether the site has a service worker.
+    application; `worker` is whether the site has a service worker; `hints` are what the signature does not tell of
+    the inputs, as `types.d.ts` of the pages has it.
     """
     variables = {
         "name": manifest["name"],
@@ -48,6 +55,7 @@ def demo_page(
         "home": home,
         "manifest": webmanifest,
         "worker": worker,
+        "hints": json.dumps(hints, allow_nan=False) if hints else None,
     }
     return render("demo/index.html.jinja", variables)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,15 @@ from neurenix.errors import IntegrityError
 from neurenix.project.staging import replacing
 from neurenix.site.files import CHECKSUMS, copy_pages, files_below, fingerprints, write_json, write_text
 from neurenix.site.hosting import Headers, host_files
+from neurenix.site.inputs import InputHints, check_hints
 from neurenix.site.offline import WORKER, offline_files, worker_source
-from neurenix.site.pages import write_generated_pages
+from neurenix.site.pages import read_manifest, write_generated_pages
 from neurenix.site.provenance import Project, licences, provenance
 
 if TYPE_CHECKING:
     from neurenix.project.build_record import BuiltModel
+
+INPUTS = "tool.hatch.build.targets.static-site.inputs"
 
 _MUCH = 50 << 20
 """A first visit that downloads more than this for later is worth a word."""
@@ -27,10 +30,11 @@ _MUCH = 50 << 20
 
 @dataclass(frozen=True)
 class SiteOptions:
-    """What the site is for: the host that gets its headers, and whether it works without a network."""
+    """Who sends the headers, whether the site works without a network, and how pages make their models' inputs."""
 
     headers: Headers = "netlify"
     offline: bool = True
+    inputs: Mapping[str, InputHints] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ def build_site(
     generated, it stays. Raises ConfigError for pages that lead out of `root` or are in the way.
     """
     options = options or SiteOptions()
+    check_hints(options.inputs, {model.name: read_manifest(model) for model in models}, INPUTS)
     with replacing(destination) as staged:
         if pages is not None:
             copy_pages(pages, root, staged, [model.name for model in models], say)
         for model in models:
             _copy_bundle(model, staged / "models" / model.name)
-        write_generated_pages(models, project, staged, worker=options.offline or options.headers == "service-worker")
+        worker = options.offline or options.headers == "service-worker"
+        write_generated_pages(models, project, staged, options.inputs, worker=worker)
         for name, text in host_files(options.headers).items():
             _unless_there(staged / name, text)
         # Without it GitHub Pages hides every file that begins with an underscore.

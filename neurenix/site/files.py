@@ -36,6 +36,14 @@ def copy_pages(pages: Path, root: Path, staged: Path, models: Collection[str], s
         raise ConfigError(problems, "the pages")
 
 
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def files_below(folder: Path) -> list[tuple[str, Path]]:
     """Return every file of a folder by its relative name, in the order of the names."""
     files = (path for path in folder.rglob("*") if path.is_file())
@@ -65,6 +73,8 @@ def _page_files(
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
         if path.name.startswith("."):
             say(f"  the site leaves out {path.relative_to(root).as_posix()}: it is hidden")
+        elif not _is_text(path.name):
+            problems.append(f"{str(path)!r}: its name is not UTF-8, and no address can have it -- rename it")
         elif path.is_symlink():
             # A linked folder may contain itself; a linked file may be anything on the builder's machine.
             if path.is_dir():

@@ -12,6 +12,7 @@ from neurenix.bundle.demo import asset_files, demo_page, described_ports
 from neurenix.bundle.templates import render
 from neurenix.resources import resource
 from neurenix.site.files import ASSETS, write_json
+from neurenix.site.inputs import InputHints
 from neurenix.site.provenance import Project
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ _MANIFEST = "manifest.webmanifest"
 _UNITS = ((1e6, "MB"), (1e3, "kB"))
 
 
-def write_generated_pages(models: Sequence[BuiltModel], project: Project, staged: Path, *, worker: bool) -> None:
-    """Write the pages that the project does not have itself, and what they share."""
+def write_generated_pages(
+    models: Sequence[BuiltModel], project: Project, staged: Path, hints: Mapping[str, InputHints], *, worker: bool
+) -> None:
+    """Write the pages that the project does not have itself, and what they share. `hints` are by a model's name."""
     for name, content in asset_files().items():
         target = staged / ASSETS / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -34,11 +37,12 @@ def write_generated_pages(models: Sequence[BuiltModel], project: Project, staged
     for manifest in manifests:
         page = staged / "models" / manifest["name"] / "index.html"
         if not page.exists():
-            title = f"{manifest['name']} · {project.name}"
+            name = manifest["name"]
+            told = hints[name].for_page() if name in hints else {}
             page.write_bytes(
                 demo_page(
-                    manifest, title=title, assets=f"../../{ASSETS}/", home="../../index.html",
-                    webmanifest=f"../../{_MANIFEST}", worker=worker,
+                    manifest, title=f"{name} · {project.name}", hints=told, assets=f"../../{ASSETS}/",
+                    home="../../index.html", webmanifest=f"../../{_MANIFEST}", worker=worker,
                 )
             )  # fmt: skip
     index = staged / "index.html"

@@ -7,6 +7,7 @@ import { Problem } from './demo/problem.js';
 import { downloadResult } from './demo/result.js';
 import { showSizes, Sizes } from './demo/sizes.js';
 
+/** @import { Hints } from './demo/types.js' */
 /** @import { Model, Tensor } from '../runtime/neurenix.runtime/types.js' */
 
 const page = document.documentElement;
@@ -22,12 +23,15 @@ function setState(state) {
  * @param {boolean} [fatal] whether only loading the page again can help
  */
 function fail(error, fatal = false) {
-  const { code, name, message } = /** @type {{ code?: string, name?: string, message?: string }} */ (error ?? {});
+  const { code, name, message, field } =
+    /** @type {{ code?: string, name?: string, message?: string, field?: HTMLElement }} */ (error ?? {});
   find('problem-code').textContent = code ?? name ?? 'error';
   find('problem-text').textContent = message ?? String(error);
   find('retry').hidden = !fatal;
+  find('problem').classList.toggle('over', !fatal);
   find('problem').hidden = false;
   setState('error');
+  field?.focus();
 }
 
 /** @param {number} time */
@@ -40,15 +44,18 @@ class Page {
   /** @type {{ outputs: Record<string, Tensor>, time: number } | null} */
   #result = null;
   #running = false;
-  #again = false;
+  /** @type {{ asked: boolean, reveal: boolean } | null} what to run with once more */
+  #next = null;
 
   /** @param {Model} model */
   constructor(model) {
     this.#model = model;
     this.#sizes = new Sizes(model.dims);
+    /** @type {Hints} */
+    const hints = JSON.parse(page.dataset.hints ?? '{}');
     const changed = () => this.#suggest();
     const claimed = () => this.#showSizes();
-    this.#fields = model.inputs.map((input) => new InputField(model, input, this.#sizes, changed, claimed));
+    this.#fields = model.inputs.map((input) => new InputField(model, input, this.#sizes, changed, claimed, hints));
     find('inputs').append(...this.#fields.map(({ element }) => element));
     this.#showSizes();
     const form = find('form');
@@ -69,10 +76,13 @@ class Page {
   /**
    * Run once; what is asked for meanwhile runs once more afterwards.
    * @param {boolean} [asked] whether the reader did: what is half typed is no error, only no answer yet
+   * @param {boolean} [reveal] whether to bring the answer into sight
    */
-  async run(asked = true) {
-    this.#again = this.#running;
-    if (this.#running) return;
+  async run(asked = true, reveal = asked) {
+    if (this.#running) {
+      this.#next = { asked: asked || this.#next?.asked === true, reveal: reveal || this.#next?.reveal === true };
+      return;
+    }
     this.#running = true;
     setState('running');
     try {
@@ -81,13 +91,16 @@ class Page {
       const outputs = await this.#model.forward(inputs);
       this.#show(outputs, performance.now() - begun);
       setState('done');
+      if (reveal) find('results').scrollIntoView({ block: 'nearest' });
     } catch (error) {
       if (asked || !(error instanceof Problem)) fail(error);
       else setState('stale');
     } finally {
       this.#running = false;
     }
-    if (this.#again) await this.run(asked);
+    const next = this.#next;
+    this.#next = null;
+    if (next) await this.run(next.asked, next.reveal);
   }
 
   #suggest() {
@@ -134,15 +147,26 @@ class Page {
 }
 
 async function start() {
-  const { loadModel } = await import(new URL(`./${page.dataset.model}.js`, document.baseURI).href);
-  const progress = /** @type {HTMLProgressElement} */ (find('progress'));
-  /** @type {Model} */
-  const model = await loadModel(undefined, {
-    onProgress: (/** @type {{ loaded: number, total: number }} */ { loaded, total }) => { progress.value = loaded / total; },
+  const file = `${page.dataset.model}.js`;
+  const { loadModel } = await import(new URL(`./${file}`, document.baseURI).href).catch((error) => {
+    // What a browser says of a module that did not arrive names no way out.
+    if (!(error instanceof TypeError)) throw error;
+    throw new Problem('fetch_failed', `${file} could not be loaded. Look at the connection, and whether the whole folder was uploaded.`);
   });
-  await new Page(model).run();
+  /** @type {Model} */
+  const model = await loadModel(undefined, { onProgress: showProgress });
+  await new Page(model).run(true, false);
 }
+
+/** @param {{ loaded: number, total: number }} done in bytes */
+function showProgress({ loaded, total }) {
+  /** @type {HTMLProgressElement} */ (find('progress')).value = loaded / total;
+  find('loaded').textContent = `Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB`;
+}
+
+/** @param {number} bytes */
+const megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
 
 document.addEventListener('problem', (event) => fail(/** @type {CustomEvent} */ (event).detail));
 find('retry').onclick = () => location.reload();
-start().catch((error) => fail(error, true)).finally(() => { find('progress').hidden = true; });
+start().catch((error) => fail(error, true)).finally(() => { find('loading').hidden = true; });

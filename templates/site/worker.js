@@ -54,8 +54,7 @@ async function activate() {
 /** @param {Request} request */
 async function answer(request) {
   if (request.mode === 'navigate' && await mayChangeOver()) {
-    worker.registration.waiting?.postMessage('take over');
-    return new Response('', { headers: { Refresh: '0' } });
+    return new Response(CHANGING, { headers: { 'content-type': 'text/html; charset=utf-8' } });
   }
   const name = nameIn(request.url);
   if (request.mode === 'navigate' && files.has(`${name}/index.html`)) return Response.redirect(`${scope}${name}/`);
@@ -70,6 +69,26 @@ async function answer(request) {
 async function mayChangeOver() {
   return worker.registration.waiting !== null && (await worker.clients.matchAll()).length < 2;
 }
+
+// What is shown while the newer version takes over, for about a second. It loads itself again once that is done and not
+// before: Chromium may never answer a navigation that meets a worker between being installed and being in force. A newer
+// version that does not take over keeps nobody out: without a worker the site is the server's.
+const CHANGING = `<!doctype html>
+<html lang="en" data-state="changing"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>Changing to the new version</title><link rel="icon" href="data:,">
+<p role="status" style="margin: 2rem; font: 1rem/1.5 system-ui, sans-serif">Changing to the new version of this site …</p>
+<script>
+let registration;
+async function change() {
+  registration = await navigator.serviceWorker.getRegistration();
+  registration?.waiting?.postMessage('take over');
+  const isUnderWay = registration?.waiting || registration?.active?.state === 'activating';
+  if (isUnderWay) setTimeout(change, 50);
+  else location.reload();
+}
+change();
+setTimeout(() => registration?.unregister().then(() => location.reload()), 10_000);
+</script>`;
 
 /**
  * What an address is called in the list of files; what is no text of UTF-8 is none of them.

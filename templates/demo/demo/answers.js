@@ -58,7 +58,7 @@ function views(values, { shape, dtype }, labels) {
   if (values.length === 0) return [make('p', { className: 'note' }, 'Nothing: this answer is empty.')];
   if (values.length === 1 && !labels) return [make('p', { className: 'number', textContent: short(values[0]) })];
   const layout = labels ? null : pictureLayout({ dtype, shape });
-  if (layout) return [pictureView(values, shape, layout), numbersView(values)];
+  if (layout) return [pictureView(values, shape, layout), numbersView(values, false)];
   const width = shape.at(-1) ?? 1;
   const rows = values.length / width;
   if ((width > MOST_BARS && !labels) || rows > MOST_ROWS) return [numbersView(values)];
@@ -69,7 +69,7 @@ function views(values, { shape, dtype }, labels) {
     const order = row.map((_, i) => i).sort((a, b) => row[b] - row[a]).slice(0, MOST_RANKED);
     return bars(order.map((i) => row[i]), order.map((i) => labels?.[i] ?? String(i)), isShare(row));
   });
-  return [...headline, ...ranked, numbersView(values)];
+  return [...headline, ...ranked, numbersView(values, false)];
 }
 
 /**
@@ -137,12 +137,17 @@ function pictureView(values, shape, layout) {
   return make('figure', {}, canvas, make('figcaption', { textContent: caption }));
 }
 
-/** @param {readonly number[]} values */
-function numbersView(values) {
+/**
+ * @param {readonly number[]} values
+ * @param {boolean} [open] whether they are all that is shown
+ */
+function numbersView(values, open = values.length <= MOST_NUMBERS) {
   const [low, high, sum] = values.reduce(([a, b, c], v) => [Math.min(a, v), Math.max(b, v), c + v], [Infinity, -Infinity, 0]);
   const summary = `${values.length} values from ${short(low)} to ${short(high)}, mean ${short(sum / values.length)}`;
-  const rest = values.length > MOST_NUMBERS ? ` … ${values.length - MOST_NUMBERS} more` : '';
-  const numbers = values.slice(0, MOST_NUMBERS).map((v) => Number(v.toPrecision(6))).join('  ');
-  return make('details', { open: values.length <= MOST_NUMBERS }, make('summary', { textContent: summary }),
-    make('pre', { tabIndex: 0, textContent: numbers + rest }));
+  const rest = values.length > MOST_NUMBERS ? `… ${values.length - MOST_NUMBERS} more` : '';
+  const texts = values.slice(0, MOST_NUMBERS).map((v) => String(Number(v.toPrecision(6))));
+  const numbers = make('div', { className: 'numbers', tabIndex: 0, role: 'group', ariaLabel: 'The values' });
+  numbers.style.setProperty('--widest', `${Math.max(...texts.map(({ length }) => length))}ch`);
+  numbers.append(...texts.flatMap((text) => [make('span', { textContent: text }), ' ']), rest);
+  return make('details', { open }, make('summary', { textContent: summary }), numbers);
 }

@@ -2,10 +2,13 @@
 
 import { button, labelled, make, select } from './dom.js';
 import { Problem } from './problem.js';
-import { repeated } from './sizes.js';
+import { repeated, withMinus } from './sizes.js';
 import { tableColumns } from './ways.js';
 
 /** @import { Editor, EditorContext } from './types.js' */
+
+const LONG_NAME = 40; // letters: a longer one gets a row of its own
+
 /** @typedef {{ element: HTMLElement, read: () => number, fill: (value: () => number) => void, random: () => number }} Field */
 
 /**
@@ -69,15 +72,17 @@ function numberField({ name, range }, id, { isFloat, isBool, changed }) {
   const rounded = (/** @type {number} */ value) => Number(value.toFixed(Math.min(digits, 20)));
   const middle = range ? rounded((low + high) / 2) : 0;
   const control = make('input', { type: 'number', step: isFloat ? 'any' : '1', required: true, inputMode: isFloat ? 'decimal' : 'numeric' });
-  const remark = make('span', { textContent: range ? `${low} to ${high} in training` : '' });
+  const known = `${withMinus(low)} to ${withMinus(high)} in training`;
+  const remark = make('span', { textContent: range ? known : '' });
   const judge = () => {
     const outside = range !== null && (control.valueAsNumber < low || control.valueAsNumber > high);
     element.classList.toggle('outside', outside);
-    remark.textContent = range ? `${outside ? 'Outside of ' : ''}${low} to ${high} in training` : '';
+    remark.textContent = range ? `${outside ? 'Outside of ' : ''}${known}` : '';
   };
   control.addEventListener('input', judge);
   control.addEventListener('change', changed);
   const element = labelled(name, control, id, range ? remark : undefined);
+  element.classList.toggle('long', name.length > LONG_NAME);
   const random = () => rounded(isFloat ? low + Math.random() * (high - low) : Math.floor(low + Math.random() * (high - low + 1)));
   control.value = String(range ? middle : random());
   return {
@@ -87,7 +92,7 @@ function numberField({ name, range }, id, { isFloat, isBool, changed }) {
       const wrong = Number.isNaN(value) || (!isFloat && !Number.isInteger(value));
       control.ariaInvalid = String(wrong);
       if (wrong) {
-        throw new Problem('bad_input', `“${name}” needs a ${isFloat ? '' : 'whole '}number, such as ${middle}.`);
+        throw new Problem('bad_input', `“${name}” needs a ${isFloat ? '' : 'whole '}number, such as ${middle}.`, control);
       }
       return value;
     },

@@ -9,7 +9,7 @@ import { valuesEditor } from './values-editor.js';
 import { WAY_NAMES, waysToGive } from './ways.js';
 
 /** @import { DType, Model, TensorInfo } from '../../runtime/neurenix.runtime/types.js' */
-/** @import { Editor, EditorContext, Way } from './types.js' */
+/** @import { Editor, EditorContext, Hints, Way } from './types.js' */
 /** @import { Sizes } from './sizes.js' */
 
 /** @type {Record<Way, (context: EditorContext) => Editor>} */
@@ -33,12 +33,13 @@ export class InputField {
    * @param {Sizes} sizes
    * @param {() => void} changed
    * @param {() => void} claimed called when other dims are decided by what is given
+   * @param {Hints} hints
    */
-  constructor(model, input, sizes, changed, claimed) {
+  constructor(model, input, sizes, changed, claimed, hints) {
     this.#input = input;
     this.#sizes = sizes;
     const id = `input-${input.name}`;
-    const context = { input, id, sizes, layers: model.layers, changed };
+    const context = { input, id, sizes, layers: model.layers, hints, changed };
     const ways = waysToGive(input, sizes);
     const heading = make('legend', {}, make('span', { textContent: input.name }), ' ', make('code', { textContent: signature(input) }));
     const way = select(ways.map((each) => /** @type {const} */ ([each, WAY_NAMES[each]])), () => {

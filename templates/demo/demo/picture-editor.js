@@ -8,6 +8,7 @@ import { Problem, reporting } from './problem.js';
 import { repeated } from './sizes.js';
 import { pictureLayout } from './ways.js';
 
+/** @import { Scaling } from './picture.js' */
 /** @import { Editor, EditorContext } from './types.js' */
 
 const USUAL_SIDE = 224; // where the model leaves it open
@@ -18,7 +19,7 @@ const INK_SIDE = 64; // grey pictures up to this are usually light ink on dark: 
  * @param {EditorContext} context
  * @returns {Editor}
  */
-export function pictureEditor({ input, id, sizes, changed }) {
+export function pictureEditor({ input, id, sizes, hints, changed }) {
   const layout = pictureLayout(input);
   if (!layout) throw new Error(`${input.name} is no picture`);
   const claims = input.shape.filter((size) => typeof size === 'string');
@@ -35,11 +36,14 @@ export function pictureEditor({ input, id, sizes, changed }) {
   const hint = make('p', { className: 'hint' }, 'Draw here, drop or paste a picture');
   const note = make('p', { className: 'note' });
 
-  const scalings = Object.entries(SCALINGS)
-    .filter(([, scaling]) => scaling.channels === undefined || scaling.channels === channels)
+  /** @type {Record<string, Scaling>} */
+  const scalings = hints.mean && hints.std
+    ? { told: { text: 'as the model was trained', mean: hints.mean, spread: hints.std }, ...SCALINGS } : SCALINGS;
+  const choices = Object.entries(scalings)
+    .filter(([, each]) => each.channels === undefined || each.channels === channels)
     .map(([name, { text }]) => /** @type {[string, string]} */ ([name, text]));
-  const scaling = select(scalings, () => update());
-  scaling.value = wholeNumbers ? 'bytes' : 'unit';
+  const scaling = select(choices, () => update());
+  scaling.value = 'told' in scalings ? 'told' : wholeNumbers ? 'bytes' : 'unit';
   const fit = select(FITS, () => {
     paper.fit = fit.value;
     paper.draw();
@@ -50,7 +54,7 @@ export function pictureEditor({ input, id, sizes, changed }) {
 
   const paper = new Paper(canvas, () => update());
   const [rows, columns] = [shape()[layout.height], shape()[layout.width]];
-  inverted.checked = channels === 1 && Math.max(rows, columns) <= INK_SIDE;
+  inverted.checked = hints.invert ?? (channels === 1 && Math.max(rows, columns) <= INK_SIDE);
   const zoom = Math.max(1, PAPER_SIDE / Math.max(rows, columns));
   paper.resize(Math.round(columns * zoom), Math.round(rows * zoom));
   canvas.style.setProperty('--shape', `${columns} / ${rows}`);
@@ -70,7 +74,7 @@ export function pictureEditor({ input, id, sizes, changed }) {
     pixels();
     hint.hidden = !paper.isEmpty;
     const kind = { 1: 'grey', 3: 'red, green, blue', 4: 'red, green, blue, opacity' }[channels];
-    const text = SCALINGS[scaling.value].text;
+    const { text } = scalings[scaling.value];
     note.textContent = `The model gets ${columns} × ${rows} pixels, ${kind}, ${text}${inverted.checked ? ', light for dark' : ''}.`;
   };
   const update = () => {
@@ -117,7 +121,7 @@ export function pictureEditor({ input, id, sizes, changed }) {
     claims,
     read(wanted) {
       const last = layout.channels !== null && layout.channels > layout.width;
-      const values = toValues(pixels(), channels, last, SCALINGS[scaling.value]);
+      const values = toValues(pixels(), channels, last, scalings[scaling.value]);
       return repeated(wholeNumbers ? Array.from(values, Math.round) : values, wanted);
     },
     dispose: () => document.removeEventListener('paste', paste),

@@ -5,9 +5,11 @@ export class Problem extends Error {
   /**
    * @param {string} code
    * @param {string} message
+   * @param {HTMLElement} [field] the control that it is about
    */
-  constructor(code, message) {
+  constructor(code, message, field) {
     super(message);
+    this.field = field;
     this.name = 'Problem';
     this.code = code;
   }

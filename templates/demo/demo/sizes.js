@@ -26,6 +26,12 @@ function show(size) {
   return operator.length === 3 ? `${operator}(${a}, ${b})` : `(${a} ${operator} ${b})`;
 }
 
+/**
+ * A number as it is written in a text.
+ * @param {number} value
+ */
+export const withMinus = (value) => String(value).replace(/^-/, '−');
+
 /** @param {{ dtype: string, shape: readonly Size[] }} info */
 export const signature = ({ dtype, shape }) => `${dtype}[${shape.map(show).join(', ')}]`;
 

@@ -14,7 +14,7 @@ const USUAL_RATE = 16000;
  * @param {EditorContext} context
  * @returns {Editor}
  */
-export function soundEditor({ input, id, sizes, changed }) {
+export function soundEditor({ input, id, sizes, hints, changed }) {
   const last = /** @type {number | string} */ (input.shape.at(-1));
   const longest = typeof last === 'string' ? sizes.range(last).max : last;
   /** @type {ArrayBuffer | null} the file as it came, to be decoded again at another rate */
@@ -25,8 +25,9 @@ export function soundEditor({ input, id, sizes, changed }) {
 
   const wave = make('canvas', { className: 'wave', width: 640, height: 120, role: 'img', ariaLabel: `Sound for ${input.name}` });
   const note = make('p', { className: 'note' });
-  const rate = select(RATES.map((each) => /** @type {const} */ ([String(each), `${each} per second`])), () => reporting(decode));
-  rate.value = String(USUAL_RATE);
+  const rates = [...new Set([...RATES, hints.sampleRate ?? USUAL_RATE])].sort((a, b) => a - b);
+  const rate = select(rates.map((each) => /** @type {const} */ ([String(each), String(each)])), () => reporting(decode));
+  rate.value = String(hints.sampleRate ?? USUAL_RATE);
 
   /** @param {Float32Array<ArrayBuffer>} heard */
   const hear = (heard) => {
@@ -86,7 +87,7 @@ export function soundEditor({ input, id, sizes, changed }) {
         file = null;
         hear(tone(440, 1, Number(rate.value)));
         changed();
-      })), labelled('Samples', rate, `${id}-rate`)),
+      })), labelled('Samples per second', rate, `${id}-rate`)),
     claims: input.shape.filter((size) => typeof size === 'string'),
     read(shape) {
       const values = new Float32Array(shape.at(-1) ?? 1);

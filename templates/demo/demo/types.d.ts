@@ -13,6 +13,14 @@ export interface PictureLayout {
   readonly width: number;
 }
 
+/** What the signature does not tell of the inputs: the site's owner did. */
+export interface Hints {
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  readonly invert?: boolean;
+  readonly sampleRate?: number;
+}
+
 /** What an editor is made from. */
 export interface EditorContext {
   readonly input: TensorInfo;
@@ -20,6 +28,7 @@ export interface EditorContext {
   readonly id: string;
   readonly sizes: Sizes;
   readonly layers: readonly Layer[];
+  readonly hints: Hints;
   /** To be called when there is something new to run on. */
   readonly changed: () => void;
 }

@@ -94,12 +94,12 @@ export function valuesEditor({ input, id, sizes, layers, changed }, counted) {
     read(shape) {
       const words = given();
       const wrong = words.find((word) => word !== 'NaN' && Number.isNaN(Number(word)));
-      if (wrong !== undefined) throw new Problem('bad_input', `${name}: “${wrong.slice(0, 40)}” is no number.`);
+      if (wrong !== undefined) throw new Problem('bad_input', `${name}: “${wrong.slice(0, 40)}” is no number.`, area);
       const part = counted && !dtype.startsWith('float') && words.find((word) => !Number.isInteger(Number(word)));
-      if (part) throw new Problem('bad_input', `${name}: “${part}” is no whole number, as ids are.`);
+      if (part) throw new Problem('bad_input', `${name}: “${part}” is no whole number, as ids are.`, area);
       if (words.length !== product(shape)) {
         throw new Problem('bad_input',
-          `${name} has ${words.length} values; [${shape.join(', ')}] takes ${product(shape)}.`);
+          `${name} has ${words.length} values; [${shape.join(', ')}] takes ${product(shape)}.`, area);
       }
       return words;
     },
