@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from neurenix.cli.wording import plain
+from neurenix.environment import misspelt
+from neurenix.error_pages import explained_at
 from neurenix.errors import NeurenixError
 
 if TYPE_CHECKING:
@@ -20,10 +24,19 @@ def readable_errors(app: Any) -> Iterator[None]:
     """End the build with the message alone when it fails on purpose; at `-v` with the traceback too."""
     try:
         yield
+    except KeyboardInterrupt:
+        # As a shell reports what SIGINT has ended.
+        app.abort("hatch-neurenix: interrupted; what is done is in the cache", 128 + signal.SIGINT)
     except (NeurenixError, OSError) as error:
         if app.verbosity >= 1:
             raise
-        app.abort(f"hatch-neurenix: {error}")
+        app.abort(f"hatch-neurenix: {plain(str(error))}\nMore about it: {explained_at(error)}")
+
+
+def warn_of_environment(app: Any) -> None:
+    """Say which variables of the environment are nearly ours, and so mean nothing."""
+    for warning in misspelt():
+        app.display_warning(f"hatch-neurenix: {plain(warning)}")
 
 
 def show_models(app: Any, models: Sequence[BuiltModel]) -> None:

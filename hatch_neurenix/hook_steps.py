@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_neurenix.display import readable_errors, show_models
+from hatch_neurenix.display import readable_errors, show_models, warn_of_environment
 from hatch_neurenix.package_models import models_for_package, models_for_sdist, stage_package
 from hatch_neurenix.placement import FOLDER, find_package, package_files, read_hook_table, wheel_tag
 from neurenix.errors import ConfigError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 def add_models(hook: NeurenixBuildHook, version: str, build_data: dict[str, Any]) -> None:
     """Build every model and put it into the wheel, or into the sources of an editable install."""
+    warn_of_environment(hook.app)
     root = Path(hook.root)
     target = "editable" if version == "editable" else "wheel"
     package = _package(hook)
@@ -44,6 +45,7 @@ def add_models(hook: NeurenixBuildHook, version: str, build_data: dict[str, Any]
 
 def add_sources(hook: NeurenixBuildHook, build_data: dict[str, Any]) -> None:
     """Put what every model is made of into the sdist, ignored by version control or not, and the finished models."""
+    warn_of_environment(hook.app)
     _leave_out(hook, f"{FOLDER}/", f"{PREBUILT}/")
     files, models = models_for_sdist(hook.metadata.config, Path(hook.root), hook.app.display_info)
     show_models(hook.app, models)

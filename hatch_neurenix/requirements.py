@@ -31,8 +31,8 @@ def missing_requirements(
     """
     train_dependencies: tuple[str, ...] = ()
     try:
-        asked = asked_key(**question(document, target, native=native, names=names))
-        if not for_sdist and recall(asked, Path(root).resolve(), Cache()) is not None:
+        asked = asked_key(**question(document, "sdist" if for_sdist else target, native=native, names=names))
+        if recall(asked, Path(root).resolve(), Cache(), entries=for_sdist) is not None:
             return []
         from neurenix.config import parse_config
         from neurenix.project.pipeline import missing_work

@@ -33,6 +33,7 @@ def _commands(dist: Any, document: Mapping[str, Any]) -> dict[str, Any]:
 
     from hatch_neurenix.package_models import copy_package, models_for_package, models_for_sdist, stage_package
     from hatch_neurenix.placement import FOLDER, package_files, wheel_tag
+    from neurenix.environment import misspelt
 
     class BuildNeurenix(Command):  # type: ignore[misc]
         """The sub-command: setuptools asks it for what it reads and what it writes, too."""
@@ -48,6 +49,8 @@ def _commands(dist: Any, document: Mapping[str, Any]) -> dict[str, Any]:
             self.set_undefined_options("build_py", ("build_lib", "build_lib"))
 
         def run(self) -> None:
+            for warning in misspelt():
+                _say(f"hatch-neurenix: warning: {warning}")
             with _readable():
                 name, folder = _package(dist)
                 models = models_for_package(document, Path(), _say, "editable" if self.editable_mode else "wheel")
@@ -136,12 +139,15 @@ def _readable() -> Iterator[None]:
     """End the build with the message alone when it fails on purpose."""
     from setuptools.errors import SetupError
 
+    from neurenix.cli.wording import plain
+    from neurenix.error_pages import explained_at
     from neurenix.errors import NeurenixError
 
     try:
         yield
     except (NeurenixError, OSError) as error:
-        raise SetupError(f"hatch-neurenix: {error}") from None
+        more = f"More about it: {explained_at(error)}"
+        raise SetupError(f"hatch-neurenix: {plain(str(error))}\n{more}") from None
 
 
 def _say(line: str) -> None:

@@ -22,14 +22,17 @@ from scratch_project import Project, make_project, make_shared, tree
 
 @dataclass(frozen=True)
 class Killed:
-    """What became of a run: how many builds were killed in the middle, and how many had ended before."""
+    """What became of a run: how many builds were killed in the middle, and how many had ended before that."""
 
     killed: int
     finished: int
 
 
 def kill_builds(folder: Path, times: int, seed: int = 0) -> Killed:
-    """Kill `times` builds, a clean build's duration at most after their start. Raises AssertionError."""
+    """Kill `times` builds, a clean build's duration at most after their start. Raises AssertionError.
+
+    A build that has ended before is no kill: another takes its turn.
+    """
     shared = make_shared(folder / "shared")
     clean = make_project(folder / "clean", shared, folder / "clean-cache")
     start = time.monotonic()
@@ -38,18 +41,23 @@ def kill_builds(folder: Path, times: int, seed: int = 0) -> Killed:
     clean.build("-t", "static-site")
     project = make_project(folder / "project", shared, folder / "cache")
     generator = random.Random(seed)
-    killed = 0
-    for _ in range(times):
-        if generator.random() < 0.5:  # Some start anew, the others go on from what is there.
+    killed = finished = 0
+    anew = True
+    while killed < times:
+        if anew:
             shutil.rmtree(folder / "cache", ignore_errors=True)
         target = generator.choice(["wheel", "static-site"])
-        killed += _kill_one(project, target, generator.uniform(0.1, 0.7) * duration)
+        was_killed = _kill_one(project, target, generator.uniform(0.1, 0.7) * duration)
+        killed, finished = killed + was_killed, finished + (not was_killed)
+        assert finished <= 10 * times
+        # Some start anew, the others go on from what is there; after one that has ended nothing is left to do.
+        anew = not was_killed or generator.random() < 0.5
     project.build("-t", "static-site", "-t", "wheel")
     assert clean.dist == project.dist  # Not what a killed build has begun, either.
     assert clean.wheel.read_bytes() == project.wheel.read_bytes()
     assert tree(clean.site) == tree(project.site)
     assert [] == list((folder / "cache" / "v1" / "making").iterdir())
-    return Killed(killed, times - killed)
+    return Killed(killed, finished)
 
 
 def _kill_one(project: Project, target: str, after: float) -> bool:

@@ -26,7 +26,8 @@ def asked(project: Project) -> str:
 
 
 def recalled(project: Project) -> tuple[BuiltModel, ...] | None:
-    return recall(asked(project), project.root, Cache(project.cache))
+    found = recall(asked(project), project.root, Cache(project.cache))
+    return None if found is None else found.models
 
 
 def record(project: Project) -> BuiltModel:
@@ -71,6 +72,10 @@ def add_module(project: Project) -> None:
     (project.root / "src" / "app" / "more.py").write_bytes(b"")
 
 
+def edit_kernel(project: Project) -> None:
+    (project.root / "src" / "app" / "kernel.c").write_text("void edited(void);", encoding="utf-8")
+
+
 def edit_table(project: Project) -> None:
     project.model(max_error=0.5)
 
@@ -85,7 +90,8 @@ def damage_bundle(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [edit_watched, lose_watched, edit_module, add_module, edit_table, reorder_inputs, damage_bundle]
+    "change",
+    [edit_watched, lose_watched, edit_module, add_module, edit_kernel, edit_table, reorder_inputs, damage_bundle],
 )
 def test_any_change_is_a_question_for_the_build(project: Project, change: Callable[[Project], None]) -> None:
     record(project)
@@ -100,19 +106,41 @@ def test_the_environment_is_part_of_the_question(project: Project, monkeypatch: 
     assert recalled(project) is None
 
 
-def test_a_model_with_a_custom_op_is_not_recorded(project: Project) -> None:
+def test_the_module_of_a_custom_op_is_a_part_of_the_record(project: Project) -> None:
+    module = project.root / "soft.py"
+    module.write_text("LIMIT = 1\n", encoding="utf-8")
     built = project.build()
     (trained,) = [files for files in built.entries.values() if (files / "graph.npz").is_file()]
-    (trained / "ops.json").write_text(json.dumps({"soft_clip": {"sha256": "0"}}), encoding="utf-8")
+    text = json.dumps({"soft_clip": {"sha256": "0", "module": "soft"}})
+    (trained / "ops.json").write_text(text, encoding="utf-8")
     remember(asked(project), project.root, Cache(project.cache), model_sources(project.config()), (built,))
+    assert recalled(project) is not None
+    module.write_text("LIMIT = 2\n", encoding="utf-8")
     assert recalled(project) is None
+
+
+def damage_graph(project: Project) -> None:
+    (path,) = project.cache.glob("v1/entries/*/files/graph.npz")
+    path.write_bytes(b"")
+
+
+def test_the_entries_that_an_sdist_carries_are_recalled_only_whole(project: Project) -> None:
+    built = record(project)
+    found = recall(asked(project), project.root, Cache(project.cache), entries=True)
+    assert found is not None
+    assert built.entries == found.models[0].entries
+    assert model_sources(project.config()) == found.sources
+    damage_graph(project)
+    assert recall(asked(project), project.root, Cache(project.cache), entries=True) is None
 
 
 def test_what_answers_an_unchanged_build_imports_nothing_that_computes() -> None:
     code = (
         "import sys; import hatch_neurenix.hook_steps, hatch_neurenix.requirements; "
         "heavy = {'numpy', 'jinja2', 'neurenix.tensor', 'neurenix.config', 'neurenix.project.pipeline'}; "
+        "print(sorted(heavy & set(sys.modules))); import hatch_neurenix.site_steps; "
+        "heavy = {'neurenix.tensor', 'neurenix.ops', 'neurenix.config.tables', 'neurenix.project.pipeline'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "[]\n" == done.stdout
+    assert "[]\n[]\n" == done.stdout

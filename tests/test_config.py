@@ -260,6 +260,10 @@ def test_a_wrong_source_or_shape_is_named_with_its_path(model: str, problem: str
             ".web.webgpu: expected boolean, got string 'yes'",
         ),
         (
+            "[tool.neurenix.web]\nwebgpu-precision = 'half'",
+            ".web.webgpu-precision: 'half' is not one of 'float32', 'float16'",
+        ),
+        (
             "[tool.neurenix.web]\nmax-size = '5'",
             ".web.max-size: '5' is not a size -- write a number and a unit, such as '5 MB' or '512 KiB'",
         ),

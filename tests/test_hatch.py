@@ -71,6 +71,16 @@ def test_the_second_build_trains_and_compiles_nothing_and_is_identical(fresh: Pr
     assert first == fresh.wheel.read_bytes()
 
 
+@pytest.mark.parametrize("target", ["wheel", "sdist", "static-site"])
+def test_an_unchanged_build_imports_nothing_that_trains_or_compiles(project: Project, target: str) -> None:
+    project.build("-t", target)
+    said = project.build("-t", target, PYTHONPROFILEIMPORTTIME="1")
+    assert "tiny: from the cache" in said
+    assert "neurenix.project.build_record\n" in said
+    assert "neurenix.ops\n" not in said
+    assert "neurenix.project.pipeline\n" not in said
+
+
 def test_two_directories_with_two_caches_give_identical_wheels_and_sites(
     fresh: Project, shared: Path, tmp_path: Path
 ) -> None:

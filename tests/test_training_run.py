@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scratch_training import Project, make_project
 
 from neurenix.errors import NeurenixError, TrainingError
+from neurenix.graph.graph import Graph
+from neurenix.project.finite_weights import check_finite
 from neurenix.project.pipeline import build_models
 
 
@@ -71,6 +74,11 @@ def test_training_is_pinned_to_one_thread_and_one_seed_in_the_projects_folder(pr
         ("app.training:nothing", "train must return a model (or a Trained), got NoneType"),
         ("app.training:diverged", "train returned the metric 'loss' as nan: the training has diverged"),
         ("app.training:no_number", "train returned the metric 'loss' as str, not a number"),
+        ("app.training:listed", "train must return its metrics as a dict of numbers, got list"),
+        ("app.training:no_weights", "2 of the 12 values of '0.weight' are not finite: the training has diverged"),
+        ("app.training:interrupt", "train failed: KeyboardInterrupt (src/app/training.py, line "),
+        ("app.training:vanish", "the process ended with exit status 0, before it gave a model"),
+        ("app.training:ask", "train failed: EOFError: EOF when reading a line"),
         ("app.training:leave", "train failed: it called sys.exit('done')"),
         ("app.training:die", "the process ended with SIGKILL (out of memory?)"),
         ("app.training:sleep", "params: 'sleep' needs the parameter 'pid_file' -- add it to 'params'"),
@@ -81,6 +89,18 @@ def test_a_failing_training_says_what_is_wrong_and_where_the_log_is(project: Pro
     assert message in text
     assert "; log: " in text
     assert Path(text.rpartition("; log: ")[2]).is_file()
+
+
+def test_infinite_weights_are_refused_too(project: Project) -> None:
+    assert "'0.weight' are not finite" in failure(project, "app.training:no_weights", params={"value": "inf"})
+
+
+def test_a_mask_of_infinity_is_no_weight() -> None:
+    values = {"mask": np.full(4, -np.inf, np.float32), "nothing": np.array(np.nan, np.float32)}
+    graph = Graph("masked", (), (), (), {}, values, {})
+    check_finite(graph)
+    with pytest.raises(TrainingError, match=r"1 of the 2 values of 'table' are not finite"):
+        check_finite(replace(graph, constants={"table": np.array([1, np.nan], np.float32)}))
 
 
 def test_a_wrong_parameter_is_named_with_a_suggestion(project: Project) -> None:
@@ -106,9 +126,9 @@ def test_a_model_that_does_not_fit_its_inputs_is_a_typed_error(project: Project)
 def test_training_over_its_time_is_killed_with_its_children(project: Project) -> None:
     pid_file = project.root / "pid"
     started = time.monotonic()
-    text = failure(project, "app.training:sleep", params={"pid_file": str(pid_file)}, timeout=3)
-    assert text.startswith("exceeded 3 s -- raise 'timeout'; log: ")
-    assert time.monotonic() - started < 20
+    text = failure(project, "app.training:sleep", params={"pid_file": str(pid_file)}, timeout=8)
+    assert text.startswith("exceeded 8 s -- raise 'timeout'; log: ")
+    assert time.monotonic() - started < 40
     assert has_ended(int(pid_file.read_text(encoding="utf-8")))
 
 
@@ -124,7 +144,7 @@ def test_training_ends_when_nobody_hears_it(project: Project) -> None:
     assert has_ended(int(pid_file.read_text(encoding="utf-8")))
 
 
-def test_training_ends_when_its_build_is_killed(project: Project, tmp_path: Path) -> None:
+def test_training_ends_with_its_children_when_its_build_is_killed(project: Project, tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -144,7 +164,7 @@ def test_training_ends_when_its_build_is_killed(project: Project, tmp_path: Path
         trainer = int(Path(f"/proc/{child}/stat").read_text(encoding="utf-8").split()[3])
         process.send_signal(signal.SIGKILL)
     assert has_ended(trainer)
-    os.kill(child, signal.SIGKILL)
+    assert has_ended(child)
 
 
 def has_ended(pid: int) -> bool:
@@ -157,3 +177,23 @@ def has_ended(pid: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_file_that_is_read_and_not_watched_is_told(project: Project) -> None:
+    (project.root / "more.txt").write_text("3", encoding="utf-8")
+    (project.root / "scale.py").write_text("FACTOR = 2\n", encoding="utf-8")
+    project.model(train="app.training:reads", params={"names": ["data.csv", "more.txt"]})
+    project.build()
+    said = "  'more.txt', 'scale.py' was read and is not watched: add it to 'watch', or a change in it makes no new 'm'"
+    assert said in project.lines
+    project.lines.clear()
+    project.model(watch=["data.csv", "more.txt", "scale.py"])
+    project.build()
+    assert [] == [line for line in project.lines if "watch" in line]
+
+
+def test_a_kernel_that_is_read_and_not_watched_is_an_error(project: Project) -> None:
+    (project.root / "scale.py").write_bytes(b"")
+    (project.root / "cut.c").write_bytes(b"")
+    text = failure(project, "app.training:reads", params={"names": ["cut.c"]})
+    assert text.startswith("'cut.c' was read and is not watched: a change in it would not reach the model -- add it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +31,10 @@ class App:
     """hatchling's application, as far as an error meets it."""
 
     def __init__(self, verbosity: int = 0) -> None:
-        self.verbosity, self.said = verbosity, ""
+        self.verbosity, self.said, self.code = verbosity, "", 0
 
-    def abort(self, message: str) -> None:
-        self.said = message
+    def abort(self, message: str, code: int = 1) -> None:
+        self.said, self.code = message, code
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     (project.root / "models" / "corrupt.onnx").write_bytes(b"no model")
     (project.root / "models" / "lfs.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     (project.root / "models" / "out.onnx").symlink_to(REPOSITORY / "LICENSE")
-    (project.root / "models" / "weights.safetensors").write_bytes(b"")
+    (project.root / "models" / "weights.safetensors").write_bytes(bytes(8))
+    (project.root / "models" / "empty.onnx").write_bytes(b"")
     write_onnx(project.root / "models" / "gemm.onnx", "Gemm", ["x", "w"])
     write_onnx(project.root / "models" / "unknown.onnx", "NoSuchOperator", ["x", "w"])
     shutil.copyfile(Path(__file__).parent / "data" / "iris.csv", project.root / "iris.csv")
@@ -182,6 +184,10 @@ MISTAKES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
         [".models.m.min-metric.accuracy: the training returned no metric 'accuracy' -- it returned none"],
     ),
     "file missing": (loaded(load="models/none.onnx"), [".models.m.load: 'models/none.onnx' is not there, in "]),
+    "empty file": (
+        loaded(load="models/empty.onnx"),
+        [".models.m.load: 'models/empty.onnx' is empty -- write or fetch it again"],
+    ),
     "a folder": (declared(data="src/app.csv"), [".models.m.data: 'src/app.csv' is not there, in "]),
     "not in the sdist": (
         unpacked_sdist,
@@ -276,6 +282,7 @@ def test_a_mistake_ends_the_build_with_its_path_and_no_traceback(project: Projec
         build(project)
     assert app.said.startswith("hatch-neurenix: ")
     assert "Traceback" not in app.said
+    assert re.search(r"\nMore about it: \S+#[a-z_]+$", app.said)
     for part in expected:
         assert part in app.said
 
@@ -285,6 +292,13 @@ def test_the_traceback_is_there_for_who_asks(project: Project) -> None:
     with pytest.raises(NeurenixError) as caught, readable_errors(App(verbosity=1)):
         build(project)
     assert "in fail" in str(caught.value.__cause__)
+
+
+def test_an_interruption_is_no_traceback() -> None:
+    app = App()
+    with readable_errors(app):
+        raise KeyboardInterrupt
+    assert (130, "hatch-neurenix: interrupted; what is done is in the cache") == (app.code, app.said)
 
 
 def build(project: Project) -> Any:
@@ -349,6 +363,11 @@ def test_an_unknown_model_of_a_site_is_named() -> None:
         check_model_names(["digit"], ["digits"], "tool.hatch.build.targets.static-site.models")
 
 
+def pages(root: Path, option: str) -> Any:
+    (root / "dist").mkdir()
+    return find_pages(root, option, root / "dist" / "site")
+
+
 @pytest.mark.parametrize(
     ("read", "message"),
     [
@@ -357,7 +376,10 @@ def test_an_unknown_model_of_a_site_is_named() -> None:
             lambda root: read_hook_table({"packge": "x"}),
             "hooks.neurenix.packge: unknown key -- did you mean 'package'?",
         ),
-        (lambda root: find_pages(root, "../web"), "static-site.pages: '../web' is no folder in "),
+        (lambda root: pages(root, "../web"), "static-site.pages: '../web' is no folder in "),
+        (lambda root: pages(root, "/etc"), "static-site.pages: '/etc' leaves the project -- move the pages into it"),
+        (lambda root: pages(root, "."), "static-site.pages: '.' has /"),
+        (lambda root: pages(root, "dist"), "/dist/site in it, which would go on the web too -- move the pages into "),
         (lambda root: find_package(root, "..", [], "x"), "hooks.neurenix.package: '..' is no package in "),
         (lambda root: parse_config({}), "tool.neurenix: declare at least one model: [tool.neurenix.models.NAME]"),
     ],

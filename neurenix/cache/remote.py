@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from neurenix.environment import flag
+
 URL_VARIABLE = "NEURENIX_REMOTE_CACHE"
 WRITE_VARIABLE = "NEURENIX_REMOTE_CACHE_WRITE"
 
@@ -29,7 +31,7 @@ _failed: set[str] = set()
 def remote_cache(url: str | None, say: Callable[[str], None]) -> RemoteCache | None:
     """Return the remote cache at the URL of the environment or else at `url`; `say` gets its warnings."""
     chosen = os.environ.get(URL_VARIABLE, url)
-    return RemoteCache(chosen, os.environ.get(WRITE_VARIABLE) in ("1", "true"), say) if chosen else None
+    return RemoteCache(chosen, flag(WRITE_VARIABLE), say) if chosen else None
 
 
 class RemoteCache:

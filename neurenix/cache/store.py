@@ -261,9 +261,16 @@ class Cache:
             yield
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-            ours = str(error.filename or "").startswith(str(self.directory.parent))
+            place = error.filename2 or error.filename
+            ours = str(place or "").startswith(str(self.directory.parent))
             if not (full or ours):
                 raise  # From inside a writer, and about something else.
+            if place and not ours:
+                # What is made for an entry may be made elsewhere first, such as in the folder for temporary files.
+                raise CacheError(
+                    f"{place} cannot be written ({error.strerror}) -- make room there, or set TMPDIR to a folder "
+                    "that has some"
+                ) from error
             reason = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
             raise CacheError(
                 f"the build cache in {self.directory.parent} cannot be used ({reason}) "

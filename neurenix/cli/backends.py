@@ -34,12 +34,16 @@ _SILENT = frozenset(["webgpu"])
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to run a bundle: the device, the compiled form, and the threads that it uses."""
+    """One way to run a bundle: the device, the compiled form, and the threads that it uses.
+
+    `tolerance` is the largest error of an answer, where the form allows more than the golden cases do.
+    """
 
     device: str
     form: str
     threads: int
     run: Run
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def backends(bundle: Bundle, devices: Sequence[str] = (), every_form: bool = Fal
             if device not in _SILENT:
                 yield Absent(device, str(error))
             continue
-        yield Backend(device, model.variant, model.threads, _forward(model, device))
+        yield Backend(device, model.variant, model.threads, _forward(model, device), model.tolerance)
         if every_form:
             yield from (b for b in _FORMS.get(device, _no_more)(bundle) if b.form != model.variant)
 

@@ -12,6 +12,8 @@ import click
 from neurenix import __version__
 from neurenix.cli.options import JSON, VERBOSE
 from neurenix.cli.wording import plain
+from neurenix.environment import misspelt
+from neurenix.error_pages import explained_at
 from neurenix.errors import NeurenixError
 
 COMMANDS = {
@@ -51,6 +53,8 @@ class CommandLine(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> None:
+        for warning in misspelt():
+            click.echo(f"neurenix: warning: {plain(warning)}", err=True)
         try:
             super().invoke(ctx)
         except BrokenPipeError:
@@ -62,6 +66,7 @@ class CommandLine(click.Group):
             if ctx.meta.get(JSON):
                 click.echo(json.dumps({"error": {"code": code, "message": str(error)}}))
             click.echo(f"neurenix: {code}: {plain(str(error))}", err=True)
+            click.echo(f"More about it: {explained_at(error)}", err=True)
             ctx.exit(1)
 
 

@@ -17,6 +17,7 @@ from neurenix.cli.options import common
 from neurenix.cli.terminal import print_json, show_line, show_table
 from neurenix.cli.wording import seconds_text
 from neurenix.errors import BundleError, NeurenixError
+from neurenix.session import allowed
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,13 @@ def _result(bundle: Bundle, backend: Backend) -> Result:
     seconds = time.perf_counter() - start
     ok = problem is None and all(case.error <= case.tolerance for case in cases)
     worst = max((case.error for case in cases), default=None)
-    tolerance = min(golden.tolerance for golden in bundle.golden)
+    tolerance = min(allowed(golden, backend.tolerance) for golden in bundle.golden)
     return Result(backend.device, backend.form, ok, worst, tolerance, seconds, tuple(cases), problem)
 
 
 def _case(bundle: Bundle, backend: Backend, golden: Golden) -> CaseResult:
     error = golden.error(backend.run(golden.feeds(bundle.plan), golden.dims))
-    return CaseResult(golden.dims, float(error), golden.tolerance)
+    return CaseResult(golden.dims, float(error), allowed(golden, backend.tolerance))
 
 
 def _show(report: VerifyReport) -> None:

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from neurenix.config.rules import quote, suggestion
-from neurenix.declarative.vocabulary import LAYERS, LOSSES, OPTIMIZERS, Option, Word
+
+if TYPE_CHECKING:
+    from neurenix.declarative.vocabulary import Option, Word
 
 Report = list[str]
 
 
 @dataclass(frozen=True)
 class Component:
-    """One name of a vocabulary and its options, by parameter. `kind` is what messages call it."""
+    """One name of a vocabulary and its options, by parameter. `kind` is what messages call it, `table` where it is."""
 
     name: str
     options: Mapping[str, Any]
 
     kind: ClassVar[str]
-    words: ClassVar[Mapping[str, Word]]
+    table: ClassVar[str]
     example: ClassVar[str]
+
+    @classmethod
+    def words(cls) -> Mapping[str, Word]:
+        """Return the vocabulary."""
+        # Imported here: it is made of the framework's classes, which a table without layers does not wait for.
+        from neurenix.declarative import vocabulary
+
+        words: Mapping[str, Word] = getattr(vocabulary, cls.table)
+        return words
 
     @classmethod
     def read(cls, value: Any, path: str, problems: Report) -> Any:
@@ -32,14 +43,14 @@ class Component:
             name, given = value, {}
         elif isinstance(value, Mapping) and len(value) == 1:
             ((name, given),) = value.items()
-            path = f"{path}.{name}" if name in cls.words else path
+            path = f"{path}.{name}" if name in cls.words() else path
         else:
             found = f"a table of {len(value)} names" if isinstance(value, Mapping) else quote(value)
             problems.append(f"{path}: expected a name or a table of one name, such as {cls.example}, got {found}")
             return None
-        word = cls.words.get(name)
+        word = cls.words().get(name)
         if word is None:
-            problems.append(f"{path}: {quote(name)} is no {cls.kind}{suggestion(name, cls.words)}")
+            problems.append(f"{path}: {quote(name)} is no {cls.kind}{suggestion(name, cls.words())}")
             return None
         before = len(problems)
         options = _read_options(word, given, path, problems)
@@ -51,7 +62,7 @@ class LayerConfig(Component):
     """A layer of a model without Python."""
 
     kind = "layer"
-    words = LAYERS
+    table = "LAYERS"
     example = "'relu' or { linear = 16 }"
 
 
@@ -60,7 +71,7 @@ class LossConfig(Component):
     """The loss that a model without Python is trained with."""
 
     kind = "loss"
-    words = LOSSES
+    table = "LOSSES"
     example = "'mse' or { huber = 0.5 }"
 
 
@@ -69,7 +80,7 @@ class OptimizerConfig(Component):
     """The optimiser that a model without Python is trained with."""
 
     kind = "optimizer"
-    words = OPTIMIZERS
+    table = "OPTIMIZERS"
     example = "'adam' or { adam = 0.01 }"
 
 

@@ -65,6 +65,12 @@ class OpConfig:
     gradient: str | None = key(
         "The gradient, for models that train with the op: 'module:function'.", default=None, check=a_module_function
     )
+    covers: str | None = key(
+        "How many invocations the shader takes along x, and perhaps y and z: a 'module:function' of the inputs' "
+        "shapes, or else one for each element of the output.",
+        default=None,
+        check=a_module_function,
+    )
     takes: tuple[str, ...] = key(
         "The dtype of each input, or 'any'; 'float32' when absent.",
         empty=tuple,

@@ -86,7 +86,8 @@ file; `data` trains a declared network on a CSV file. The column "with" says whi
 The first line of the CSV file names its columns. All columns but the `target` are inputs, in the file's order, as
 one input `input` of `float32[batch, columns]`. What goes in are raw values: the shift and the scale of each number,
 taken from the training rows, are a part of the model. A column of words is a category: the index of the word goes in,
-and the model makes one feature per word of it. The manifest's first layer has the names (`features`), the words
+and the model makes one feature per word of it; a word among numbers is refused as a slip, unless `columns` says that
+it is a `"category"`. The manifest's first layer has the names (`features`), the words
 (`categories`) and the span of each column (`ranges`), from which a page can make a form.
 
 A target of words makes a classifier: its answers are probabilities, its labels the words in alphabetic order; the last
@@ -138,7 +139,7 @@ def _components(title: str, kind: type[Component]) -> Iterator[str]:
     yield f"{(kind.__doc__ or '').strip()} Names and options are those of the Python class.\n"
     yield "| name | options | " + ("target | " if kind is LossConfig else "") + "what |"
     yield "|---|---|" + ("---|" if kind is LossConfig else "") + "---|"
-    for word in kind.words.values():
+    for word in kind.words().values():
         task = [f"a {TASKS[word.name]}"] if kind is LossConfig else []
         what = (word.make.__doc__ or "").strip().partition("\n")[0]
         yield "| " + " | ".join([f"`{word.name}`", _options(word), *task, _cell(what)]) + " |"

@@ -105,13 +105,13 @@ def _value(kind: Any, required: bool) -> dict[str, Any]:
 
 
 def _component(kind: type[Component]) -> dict[str, Any]:
-    bare = [name for name, word in kind.words.items() if not word.required]
+    bare = [name for name, word in kind.words().items() if not word.required]
     table = {
         "type": "object",
         "minProperties": 1,
         "maxProperties": 1,
         "additionalProperties": False,
-        "properties": {name: _word(word) for name, word in kind.words.items()},
+        "properties": {name: _word(word) for name, word in kind.words().items()},
     }
     return {"description": (kind.__doc__ or "").strip(), "anyOf": [{"enum": bare}, table]}
 

@@ -29,6 +29,7 @@ from neurenix.config.rules import (
     overlays,
     parse_bytes,
 )
+from neurenix.graph.shaders import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class WebConfig:
         "Also make WebGPU shaders: `true` fails the build when an op has none, `false` makes none; left out, models "
         "get them when every op has one.",
         default=None,
+    )
+    webgpu_precision: str = key(
+        "What tensors between inputs and outputs are stored as on a GPU: with 'float16' those that have it take half "
+        "the memory, and answers differ by up to 0.01; others stay with 'float32'.",
+        default="float32",
+        check=one_of(PRECISIONS),
     )
     max_size: str | None = key(
         "The build fails when a model's web files weigh more, such as '5 MB'.",

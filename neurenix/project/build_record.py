@@ -11,7 +11,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,24 @@ def asked_key(**asked: Any) -> str:
     )
 
 
-def recall(asked: str, root: Path, store: Cache) -> tuple[BuiltModel, ...] | None:
-    """Return what the same question came to before, if nothing that its models are made of has changed."""
+@dataclass(frozen=True)
+class Recalled:
+    """What a build came to: its models, and which files they are made of."""
+
+    models: tuple[BuiltModel, ...]
+    sources: tuple[ModelSources, ...]
+
+
+def recall(asked: str, root: Path, store: Cache, *, entries: bool = False) -> Recalled | None:
+    """Return what the same question came to before, if nothing that its models are made of has changed.
+
+    With `entries` the models have theirs, for an sdist.
+    """
     found = store.get(asked)
     if found is None:
         return None
-    sources = [ModelSources(**data) for data in json.loads((found / "sources.json").read_text(encoding="utf-8"))]
+    noted = json.loads((found / "sources.json").read_text(encoding="utf-8"))
+    sources = tuple(ModelSources.read(data) for data in noted)
     try:
         key = _build_key(asked, root, sources)
     except NeurenixError:
@@ -71,33 +83,39 @@ def recall(asked: str, root: Path, store: Cache) -> tuple[BuiltModel, ...] | Non
     build = store.get(key)
     if build is None:
         return None
-    models = []
-    for data in json.loads((build / "models.json").read_text(encoding="utf-8")):
-        bundle = store.get(data["bundle"])
-        if bundle is None:
-            return None
-        report = json.loads((bundle / "report.json").read_text(encoding="utf-8"))
-        more = {"metrics": data["metrics"], "report": report, "standalone": data["standalone"]}
-        models.append(BuiltModel(data["name"], bundle / "bundle", trained_now=False, compiled_now=False, **more))
-    return tuple(models)
+    models = [_found(data, store, entries) for data in json.loads((build / "models.json").read_text(encoding="utf-8"))]
+    known = tuple(model for model in models if model is not None)
+    return Recalled(known, sources) if len(known) == len(models) else None
+
+
+def _found(data: Mapping[str, Any], store: Cache, entries: bool) -> BuiltModel | None:
+    bundle = store.get(data["bundle"])
+    carried = {key: store.get(name) for key, name in data["entries"].items()} if entries else {}
+    whole = {key: files for key, files in carried.items() if files is not None}
+    if bundle is None or len(whole) < len(carried):
+        return None
+    report = json.loads((bundle / "report.json").read_text(encoding="utf-8"))
+    more = {"metrics": data["metrics"], "report": report, "entries": whole, "standalone": data["standalone"]}
+    return BuiltModel(data["name"], bundle / "bundle", trained_now=False, compiled_now=False, **more)
 
 
 def remember(
     asked: str, root: Path, store: Cache, sources: Iterable[ModelSources], models: Iterable[BuiltModel]
 ) -> None:
-    """Note what a question came to, unless more than the models' own files decides about it.
-
-    A bundle that an sdist carries is not in the cache; a custom op has a source that the models may not name.
-    """
+    """Note what a question came to, unless it is not in the cache: an sdist may carry it."""
     sources, models = tuple(sources), tuple(models)
-    if any(not model.directory.is_relative_to(store.directory) or _has_custom_ops(model) for model in models):
+    used = (files for model in models for files in (model.directory, *model.entries.values()))
+    if not all(files.is_relative_to(store.directory) for files in used):
         return
+    modules = {model.name: _op_modules(model) for model in models}
+    sources = tuple(replace(each, functions=(*each.functions, *modules.get(each.name, ()))) for each in sources)
     answers = [
         {
             "name": model.name,
             "metrics": dict(model.metrics),
             "bundle": model.directory.parent.parent.name,
             "standalone": model.standalone,
+            "entries": {key: files.parent.name for key, files in model.entries.items()},
         }
         for model in models
     ]
@@ -109,9 +127,11 @@ def _build_key(asked: str, root: Path, sources: Iterable[ModelSources]) -> str:
     return cache_key({"stage": "build", "asked": asked, "files": [source_digests(root, source) for source in sources]})
 
 
-def _has_custom_ops(model: BuiltModel) -> bool:
+def _op_modules(model: BuiltModel) -> tuple[str, ...]:
+    """Return the modules that define the custom ops of a model: its functions may not name them."""
     noted = (files / "ops.json" for files in model.entries.values())
-    return any(json.loads(path.read_text(encoding="utf-8")) for path in noted if path.is_file())
+    found = (json.loads(path.read_text(encoding="utf-8")) for path in noted if path.is_file())
+    return tuple(sorted({op["module"] for ops in found for op in ops.values()}))
 
 
 def _writes(name: str, data: Any) -> Any:

@@ -20,7 +20,7 @@ from neurenix.errors import ConfigError, InputError
 from neurenix.graph.graph import Graph
 
 FILE = "ops.json"
-_FUNCTIONS = ("shape", "dtype", "sizes", "gradient")
+_FUNCTIONS = ("shape", "dtype", "sizes", "covers", "gradient")
 
 
 def register_declared(declared: Mapping[str, Mapping[str, Any]], root: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neurenix.cache import cache_key, file_digest
 from neurenix.errors import ConfigError
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 STAGED = "_neurenix"
 """The folder in a package that holds its bundles: made from the sources, and none of them."""
+
+# What a package is made of, as far as a model of it goes: its modules, and kernels of its own for them to register.
+_SOURCES = (".py", ".c", ".h", ".zig", ".wgsl")
+
+# The keys of a custom op's table that name a function.
+_OP_FUNCTIONS = ("oracle", "shape", "dtype", "sizes", "covers", "gradient")
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 
@@ -33,24 +39,52 @@ _AFTER_TRAINING = (
 
 @dataclass(frozen=True)
 class ModelSources:
-    """Which files a model is made of: its source's file, the patterns that it watches, its function's package."""
+    """Which files a model is made of: its source's file, the patterns that it watches, its functions' packages.
+
+    A function is `module:function`: the one that makes the model, and those that declare the project's custom ops.
+    """
 
     name: str
     source: str
     file: str | None
-    watch: Sequence[str]
-    function: str | None
+    watch: tuple[str, ...]
+    functions: tuple[str, ...]
 
     @staticmethod
-    def of(name: str, model: ModelConfig) -> ModelSources:
-        return ModelSources(name, model.source, model.file, model.watch, model.train or model.architecture)
+    def of(name: str, model: ModelConfig, ops: Mapping[str, Mapping[str, Any]]) -> ModelSources:
+        maker = model.train or model.architecture
+        declared = (op.get(key) or "" for op in ops.values() for key in _OP_FUNCTIONS)
+        functions = dict.fromkeys((*([maker] if maker else ()), *(text for text in declared if ":" in text)))
+        return ModelSources(name, model.source, model.file, model.watch, tuple(functions))
+
+    @staticmethod
+    def read(data: Mapping[str, Any]) -> ModelSources:
+        """Return what `dataclasses.asdict` has made, by way of JSON."""
+        values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in data.items()}
+        return ModelSources(**values)
 
 
 def source_digests(root: Path, sources: ModelSources) -> list[dict[str, str]]:
-    """Return the SHA-256 of a model's files, and of its function's package. Raises ConfigError, as `model_files`."""
-    function = sources.function
-    package = {} if function is None else package_sources(root, function.partition(":")[0])
-    return [digests(_files_of_model(root, sources)), digests(package)]
+    """Return the SHA-256 of a model's files, and of its functions' packages. Raises ConfigError, as `source_files`."""
+    return [digests(source_files(root, sources)), package_digests(root, sources.functions)]
+
+
+def package_digests(root: Path, functions: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of all files of the packages of some functions, each `module:function` or a module alone."""
+    return digests(_packages(root, functions))
+
+
+def known_files(root: Path, sources: ModelSources) -> list[str]:
+    """Return the files in `root` that `source_digests` reads, by their path relative to it."""
+    found = (*source_files(root, sources).values(), *_packages(root, sources.functions).values())
+    inside = root.resolve()
+    paths = (path.resolve() for path in found)
+    return sorted({path.relative_to(inside).as_posix() for path in paths if path.is_relative_to(inside)})
+
+
+def _packages(root: Path, functions: Iterable[str]) -> dict[str, Path]:
+    packages = (package_sources(root, function.partition(":")[0]) for function in functions)
+    return {name: path for package in packages for name, path in package.items()}
 
 
 def watched_files(root: Path, patterns: Sequence[str], key: str) -> Mapping[str, Path]:
@@ -84,15 +118,11 @@ def watched_files(root: Path, patterns: Sequence[str], key: str) -> Mapping[str,
     return dict(sorted(found.items()))
 
 
-def model_files(root: Path, name: str, model: ModelConfig) -> Mapping[str, Path]:
+def source_files(root: Path, model: ModelSources) -> Mapping[str, Path]:
     """Find all files that a model is made of, by their path relative to `root`: its source's and those it watches.
 
     Raises ConfigError with everything that is wrong with them.
     """
-    return _files_of_model(root, ModelSources.of(name, model))
-
-
-def _files_of_model(root: Path, model: ModelSources) -> Mapping[str, Path]:
     problems: list[str] = []
     found: dict[str, Path] = {}
     where = f"tool.neurenix.models.{model.name}"
@@ -118,6 +148,8 @@ def _source_problem(root: Path, path: Path) -> str | None:
         return kind + _sdist_hint(root)
     if not path.resolve().is_relative_to(root.resolve()):
         return "is a link that leaves the project -- copy the file instead"
+    if path.stat().st_size == 0:
+        return "is empty -- write or fetch it again"
     return "is a Git LFS pointer -- run 'git lfs pull'" if _is_lfs_pointer(path) else None
 
 
@@ -132,11 +164,11 @@ def digests(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def package_sources(root: Path, module: str) -> Mapping[str, Path]:
-    """Find all Python files of the top-level package that `module` is in, in the project or installed."""
+    """Find all modules and kernels of the top-level package that `module` is in, in the project or installed."""
     top = module.partition(".")[0]
     for base in (root / "src", root):
         if (base / top).is_dir():
-            return _python_files(base, [base / top])
+            return _python_files(base, [base / top], _SOURCES)
         if (base / f"{top}.py").is_file():
             return _python_files(base, [base / f"{top}.py"])
     try:
@@ -148,7 +180,7 @@ def package_sources(root: Path, module: str) -> Mapping[str, Path]:
     origin = Path(spec.origin)
     if spec.submodule_search_locations is None:
         return _python_files(origin.parent, [origin])
-    return _python_files(origin.parent.parent, [origin.parent])
+    return _python_files(origin.parent.parent, [origin.parent], _SOURCES)
 
 
 @lru_cache(maxsize=1)
@@ -181,8 +213,8 @@ def _data(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _python_files(base: Path, parts: Iterable[Path]) -> dict[str, Path]:
-    files = (file for part in parts for file in _files_of(part) if file.suffix == ".py")
+def _python_files(base: Path, parts: Iterable[Path], kinds: tuple[str, ...] = (".py",)) -> dict[str, Path]:
+    files = (file for part in parts for file in _files_of(part) if file.suffix in kinds)
     own = (file for file in sorted(files) if STAGED not in file.relative_to(base).parts)
     return {file.relative_to(base).as_posix(): file for file in own}
 

@@ -54,6 +54,7 @@ def plan_jobs(
                 simd=config.web.simd,
                 threads=config.web.threads,
                 webgpu=config.web.webgpu,
+                webgpu_precision=config.web.webgpu_precision,
                 native=targets,
                 max_error=model.max_error,
             ),

@@ -6,6 +6,7 @@ function, no compiler. Several that must be made are made at once.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -18,11 +19,11 @@ from pathlib import Path
 from neurenix.cache import Cache
 from neurenix.config import Config
 from neurenix.config.rules import quote, suggestion
-from neurenix.errors import BuildError, ConfigError, NeurenixError, TrainingError
+from neurenix.errors import BuildError, ConfigError, MissingExtraError, NeurenixError, TrainingError
 from neurenix.export import export
 from neurenix.project.build_record import BuiltModel
 from neurenix.project.fanout import Done, build_many, chosen_executor
-from neurenix.project.fingerprint import ModelSources, model_files
+from neurenix.project.fingerprint import ModelSources, source_files
 from neurenix.project.jobs import Job, plan_jobs
 from neurenix.project.stages import (
     Exporter,
@@ -34,6 +35,7 @@ from neurenix.project.stages import (
     packages,
     train,
 )
+from neurenix.toolchain import zig_version
 
 __all__ = ["BuiltModel", "Work", "build_model", "build_models", "missing_work", "model_sources"]
 
@@ -123,6 +125,8 @@ def build_model(job: Job, say: Say, exporter: Exporter = export) -> BuiltModel:
     start = time.perf_counter()
     store = open_store(job, say)
     graph = find_trained(job, store)
+    if graph.files is None and exporter is export:
+        _check_tools()
     trained, trained_now = train(job, store, say, graph)
     metrics = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     _check_metrics(job, metrics)
@@ -146,7 +150,8 @@ def build_model(job: Job, say: Say, exporter: Exporter = export) -> BuiltModel:
 def model_sources(config: Config, names: Iterable[str] | None = None) -> tuple[ModelSources, ...]:
     """Say which files the named models (all, when None) are made of."""
     chosen = config.models.keys() if names is None else set(names)
-    return tuple(ModelSources.of(name, model) for name, model in config.models.items() if name in chosen)
+    ops = {name: op.plain() for name, op in config.ops.items()}
+    return tuple(ModelSources.of(name, model, ops) for name, model in config.models.items() if name in chosen)
 
 
 def _work(job: Job, say: Say) -> Work:
@@ -178,6 +183,13 @@ def _is_missing(job: Job, say: Say) -> bool:
         return False  # Building it raises the same, and is where it is told.
 
 
+def _check_tools() -> None:
+    """Raise at once what a build would else come to after the training: nothing compiles, or nothing proves."""
+    zig_version()
+    if importlib.util.find_spec("wasmtime") is None:
+        raise MissingExtraError("wasmtime", "wasm", "proving the compiled model")
+
+
 def _check_size(built: BuiltModel, limit: int | None) -> None:
     web = sum(file["raw"] for file in built.report["files"] if not file["name"].endswith(_LIBRARIES))
     if limit is not None and web > limit:
@@ -194,7 +206,7 @@ def _check_files(jobs: Iterable[Job]) -> None:
     problems: list[str] = []
     for job in jobs:
         try:
-            model_files(job.root, job.name, job.model)
+            source_files(job.root, ModelSources.of(job.name, job.model, job.ops))
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -28,8 +28,7 @@ from neurenix.project.declared_ops import read_used, register_used
 from neurenix.project.fingerprint import (
     ModelSources,
     all_code,
-    digests,
-    package_sources,
+    package_digests,
     source_digests,
     training_code,
 )
@@ -112,6 +111,9 @@ def find_bundle(job: Job, trained: Path, store: Cache) -> Result:
     used = read_used(trained)
     if used:
         project_fields["ops"] = used
+        # The proof of a kernel is by its op's functions, which say what it must compute.
+        functions = ModelSources.of(job.name, job.model, job.ops).functions
+        project_fields["functions"] = package_digests(job.root, (*functions, *(op["module"] for op in used.values())))
     options = _set(project_fields["options"], dataclasses.asdict(ExportOptions()))
     project_key = cache_key({**project_fields, "options": options, "for": "sdist", "format": FORMAT})
     prebuilt = find_prebuilt(job.root, project_key)
@@ -169,15 +171,12 @@ def installed_zig() -> str | None:
 def _training_fields(job: Job) -> dict[str, Any]:
     """Return what of the project decides the training."""
     model = job.model
-    files, package = source_digests(job.root, ModelSources.of(job.name, model))
+    files, package = source_digests(job.root, ModelSources.of(job.name, model, job.ops))
     if model.load is not None and model.sha256 is not None:
         _check_sha256(job, files[PurePosixPath(model.load).as_posix()])
     function = model.train or model.architecture
-    declared = {
-        name: [op, digests(package_sources(job.root, op["oracle"].partition(":")[0]))] for name, op in job.ops.items()
-    }
     return {
-        **({"ops": declared} if declared else {}),
+        **({"ops": dict(job.ops)} if job.ops else {}),
         "stage": "trained",
         "name": job.name,
         "request": training_request(model),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from neurenix.cache import cache_directory, cache_key
-from neurenix.errors import ConfigError
+from neurenix.errors import CacheError, ConfigError, OutputError
 from neurenix.file_lock import locked
 
 MARKER = ".made-by-hatch-neurenix"
@@ -19,8 +20,15 @@ MARKER = ".made-by-hatch-neurenix"
 def replacing(destination: Path) -> Iterator[Path]:
     """Yield an empty folder beside `destination`, which takes its place when the block ends well.
 
-    A folder without our marker in it is somebody else's: ConfigError, and it stays as it is.
+    A folder without our marker in it is somebody else's: ConfigError, and it stays as it is. So does an earlier one
+    of ours when its successor cannot be written: OutputError.
     """
+    with _explained(destination), _replacing(destination) as staged:
+        yield staged
+
+
+@contextmanager
+def _replacing(destination: Path) -> Iterator[Path]:
     locks = cache_directory() / "v1" / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     with locked(locks / f"{cache_key({'folder': str(destination.absolute())})}.lock"):
@@ -36,6 +44,26 @@ def replacing(destination: Path) -> Iterator[Path]:
             _swap(staged, destination)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+
+
+@contextmanager
+def _explained(destination: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = Path(str(error.filename2 or error.filename or destination))
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if place.is_relative_to(cache_directory()):
+            raise CacheError(
+                f"the build cache in {cache_directory()} cannot be used ({error.strerror}: {place}) "
+                "-- set NEURENIX_CACHE_DIR to a folder that can be written"
+            ) from error
+        if not (full or place.is_relative_to(destination.parent)):
+            raise
+        raise OutputError(
+            f"{destination} cannot be written ({error.strerror}: {place}): make room, or choose another folder; "
+            "what was there is as it was"
+        ) from error
 
 
 def is_ours(folder: Path) -> bool:

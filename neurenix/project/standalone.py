@@ -58,6 +58,9 @@ def load_model(name: str, folder: str | Path | None = None) -> Model:
 class Model:
     """A model that is ready to answer. `inputs` and `outputs` are names; `variant` says which library runs."""
 
+    device = "cpu"
+    threads = 1
+
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._manifest = _manifest(folder / f"{name}.json")

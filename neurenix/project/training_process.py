@@ -16,6 +16,7 @@ import json
 import math
 import os
 import re
+import signal
 import sys
 import threading
 import traceback
@@ -31,6 +32,8 @@ from neurenix.graph.renaming import rename_outputs
 from neurenix.graph.store import save_graph
 from neurenix.nn import Module
 from neurenix.project.declared_ops import note_used, register_declared
+from neurenix.project.files_read import FilesRead, tell_unknown
+from neurenix.project.finite_weights import check_finite
 from neurenix.tensor.input_spec import InputSpec
 from neurenix.trace import infer_inputs, trace
 from neurenix.training import Trained
@@ -39,7 +42,7 @@ from neurenix.training import Trained
 def main(arguments: list[str]) -> int:
     """Serve the request in the file `arguments[0]`. Returns the process's exit status."""
     request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(_take_stdin(),), daemon=True).start()
     root, source = Path(request["root"]), request["source"]
     sys.path[:0] = [str(path) for path in (root / "src", root) if path.is_dir()]
     try:
@@ -49,7 +52,7 @@ def main(arguments: list[str]) -> int:
         return _report(request, error.code, str(error), "" if source == "data" else source)
     except SystemExit as error:
         return _report(request, TrainingError.code, f"{source} failed: it called sys.exit({error.code!r})", source)
-    except Exception as error:  # noqa: BLE001 - the project's code may raise anything
+    except BaseException as error:  # noqa: BLE001 - the project's code may raise anything
         return _report(request, TrainingError.code, f"{source} failed: {_summary(error, root)}", source)
     return 0
 
@@ -65,6 +68,7 @@ class Result:
 
 
 def _serve(request: Mapping[str, Any]) -> None:
+    read = FilesRead(Path(request["root"]))
     register_declared(request["ops"], Path(request["root"]))
     result = _SOURCES[request["source"]](request)
     dims = {name: (low, high) for name, low, high in request["dims"]}
@@ -72,6 +76,8 @@ def _serve(request: Mapping[str, Any]) -> None:
     if isinstance(graph, Module):
         graph.eval()
         graph = trace(graph, result.inputs or _inputs(request) or _inferred(graph), dims, request["name"])
+    check_finite(graph)
+    tell_unknown(read.unknown(request["known"]), request["name"])
     if request["outputs"] is not None:
         graph = rename_outputs(graph, request["outputs"])
     output = Path(request["output"])
@@ -196,6 +202,8 @@ def unpack(result: object) -> tuple[Any, dict[str, float]]:
     model, metrics = (result.model, result.metrics) if isinstance(result, Trained) else (result, {})
     if not isinstance(model, (Module, Graph, str, os.PathLike)) and not _is_of_torch(model):
         raise TrainingError(f"train must return a model (or a Trained), got {type(model).__name__}")
+    if not isinstance(metrics, Mapping):
+        raise TrainingError(f"train must return its metrics as a dict of numbers, got {type(metrics).__name__}")
     numbers: dict[str, float] = {}
     for name, value in metrics.items():
         try:
@@ -239,10 +247,21 @@ def _plain(requirement: str) -> str:
     return re.sub(r"[-_.]+", "_", re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0].lower())
 
 
-def _end_with_parent() -> None:
-    # The parent holds the other end of stdin; when it is killed, nobody wants the model any more.
-    while os.read(0, 1):
+def _take_stdin() -> int:
+    """Return where the parent's end can be seen; what the project's code reads from stdin ends at once."""
+    parent = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return parent
+
+
+def _end_with_parent(pipe: int) -> None:
+    # The parent holds the other end of the pipe; when it is killed, nobody wants the model any more.
+    while os.read(pipe, 1):
         pass
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)  # with the processes that the project's code has started
     os._exit(1)
 
 

@@ -8,6 +8,9 @@ from typing import Any
 from neurenix.config import ModelConfig
 from neurenix.config.components import Component
 
+# The files that the process leaves: the graph, what was measured, the labels, and the custom ops in it.
+RESULTS = ("graph.npz", "metrics.json", "labels.json", "ops.json")
+
 
 def training_request(model: ModelConfig) -> dict[str, Any]:
     """Return all that decides the graph of a model, but for the content of files."""

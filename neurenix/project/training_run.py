@@ -17,7 +17,8 @@ from typing import Any, TextIO
 
 from neurenix.config import ModelConfig
 from neurenix.errors import NeurenixError, TrainingError, TrainingTimeoutError
-from neurenix.project.training_request import training_request
+from neurenix.project.fingerprint import ModelSources, known_files
+from neurenix.project.training_request import RESULTS, training_request
 
 # One thread and one hash seed: the order of floating-point sums decides the last bits of the weights.
 _REPEATABLE = {
@@ -55,7 +56,9 @@ def run_training(
         request = Path(scratch) / "request.json"
         error = Path(scratch) / "error.json"
         places = {"name": name, "root": str(root), "output": str(output), "error": str(error)}
-        wanted = {**training_request(model), **places, "installed": list(installed), "ops": dict(ops)}
+        known = known_files(root, ModelSources.of(name, model, ops))
+        more = {"installed": list(installed), "ops": dict(ops), "known": known}
+        wanted = {**training_request(model), **places, **more}
         request.write_text(json.dumps(wanted), encoding="utf-8")
         command = [sys.executable, "-m", "neurenix.project.training_process", str(request)]
         status = _run(command, root, model.timeout, lines, say)
@@ -68,8 +71,10 @@ def run_training(
             failure = json.loads(error.read_text(encoding="utf-8"))
             lines.write(failure["traceback"])
             raise _as_error(failure, where, log) from TrainingTraceback("\n" + failure["traceback"])
-        if status != 0:
-            raise TrainingError(f"{where}.{model.source}: the process ended with {_status(status)}; log: {log}")
+        absent = [name for name in RESULTS if not (output / name).is_file()]
+        if status != 0 or absent:
+            early = "" if status else ", before it gave a model"
+            raise TrainingError(f"{where}.{model.source}: the process ended with {_status(status)}{early}; log: {log}")
 
 
 def _run(command: list[str], root: Path, timeout: float, log: TextIO, say: Callable[[str], None]) -> int | None:
