@@ -13,7 +13,7 @@ FIND_LINKS := PIP_FIND_LINKS=$(CURDIR)/.make/wheels UV_FIND_LINKS=$(CURDIR)/.mak
 export HATCH_DATA_DIR := $(CURDIR)/.make/hatch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-peers conformance check lint types fast browser bench docs clean
+.PHONY: demo test test-peers conformance conformance-webgpu webgpu-browser check lint types fast browser bench docs getting-started clean
 .DELETE_ON_ERROR:
 
 # Trains, compiles, proves and packs the digit recogniser of example-app: the wheel and the static site.
@@ -36,6 +36,15 @@ test-peers: .make/peers
 conformance: .make/dev
 	$(BIN)/python -W ignore -m tests.conformance
 
+# The same through WebGPU. A software adapter compiles some 4,000 shaders the first time: about four minutes.
+conformance-webgpu: .make/dev
+	$(BIN)/python -W ignore -m tests.conformance --backend webgpu
+
+# What `make test` samples of WebGPU in Chromium, whole: those cases there, and every fault of a GPU 20 times over.
+webgpu-browser: .make/dev browser
+	NEURENIX_CONFORMANCE_EVERY=1 NEURENIX_FAULT_REPEATS=20 $(BIN)/python -m pytest -q -s \
+		tests/test_webgpu_conformance_browser.py tests/test_webgpu_faults_browser.py
+
 # The everyday check: under a minute.
 check: lint types fast
 
@@ -57,6 +66,10 @@ bench: .make/peers browser
 # The documentation as a site, in .make/docs. A dead link is an error, unless mkdocs is told to be quiet.
 docs: .make/docs-tools
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file .mkdocs.yml
+
+# The page "Getting started" word by word in a new home and a new environment, with isolated builds: minutes, and a network.
+getting-started: .make/wheel
+	$(BIN)/python tests/fresh_machine.py .make/wheels
 
 browser: .make/dev
 	$(BIN)/python tests/provide_browser.py

@@ -1,4 +1,8 @@
-"""Seconds of one training epoch beside PyTorch on the CPU with as many threads: the digits CNN, a three-layer MLP."""
+"""Seconds of one training epoch beside PyTorch on the CPU with as many threads: the digits CNN, a three-layer MLP.
+
+The two take turns after every few batches, so that whatever else the machine does meets both alike; the ratio is the
+median over all turns.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ import neurenix  # noqa: E402
 from neurenix import nn, optim  # noqa: E402
 
 Array = np.ndarray[Any, Any]
-Epoch = Callable[[], float]
+Trainer = Callable[[slice], float]
 
 
 def digits_cnn(layers: Any) -> Any:
@@ -39,54 +43,57 @@ def mlp(layers: Any) -> Any:
     )
 
 
-def ours(model: Any, x: Array, labels: Array, batch: int) -> Epoch:
-    """Return a function that trains one epoch with Neurenix and gives its last loss."""
+def ours(model: Any, x: Array, labels: Array, batch: int) -> Trainer:
+    """Return a function that trains with some samples in Neurenix and gives the last loss."""
     optimizer, loss_of = optim.Adam(model.parameters(), lr=1e-3), nn.CrossEntropyLoss()
+    model.train()
 
-    def epoch() -> float:
-        model.train()
-        for at in range(0, len(x), batch):
+    def train(part: slice) -> float:
+        for at in range(part.start, part.stop, batch):
             loss = loss_of(model(neurenix.Tensor(x[at : at + batch])), neurenix.Tensor(labels[at : at + batch]))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         return float(loss.item())
 
-    return epoch
+    return train
 
 
-def theirs(model: Any, x: Array, labels: Array, batch: int) -> Epoch:
-    """Return a function that trains one epoch with PyTorch and gives its last loss."""
+def theirs(model: Any, x: Array, labels: Array, batch: int) -> Trainer:
+    """Return a function that trains with some samples in PyTorch and gives the last loss."""
     optimizer, loss_of = torch.optim.Adam(model.parameters(), lr=1e-3), torch.nn.CrossEntropyLoss()
     images, classes = torch.from_numpy(x), torch.from_numpy(labels)
+    model.train()
 
-    def epoch() -> float:
-        model.train()
-        for at in range(0, len(x), batch):
+    def train(part: slice) -> float:
+        for at in range(part.start, part.stop, batch):
             loss = loss_of(model(images[at : at + batch]), classes[at : at + batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         return float(loss.item())
 
-    return epoch
+    return train
 
 
-def time_in_turn(rounds: int, *epochs: Epoch) -> Array:
-    """Return the seconds of each epoch, a row for each round: what else the machine does meets all of a row."""
-    seconds = np.empty((rounds + 1, len(epochs)))
-    for row in seconds:
-        for i, epoch in enumerate(epochs):
-            start = time.perf_counter()
-            epoch()
-            row[i] = time.perf_counter() - start
-    return seconds[1:]  # the first round warms up
+def time_in_turn(epochs: int, parts: list[slice], trainers: tuple[Trainer, ...]) -> Array:
+    """Return the seconds of each trainer (last axis) for each part of each epoch; who begins changes every time."""
+    seconds = np.empty((epochs + 1, len(parts), len(trainers)))
+    for epoch in seconds:
+        for i, part in enumerate(parts):
+            for k in range(len(trainers)):
+                which = (i + k) % len(trainers)
+                start = time.perf_counter()
+                trainers[which](part)
+                epoch[i, which] = time.perf_counter() - start
+    return seconds[1:]  # the first epoch warms up
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--samples", type=int, default=3000)
+    parser.add_argument("--turn", type=int, default=5, help="batches after which the other goes on")
     options = parser.parse_args()
     torch.set_num_threads(int(THREADS))
     rng = np.random.default_rng(0)
@@ -97,14 +104,18 @@ def main() -> None:
         "MLP 784-256-128-10, batch 128": (mlp, images.reshape(options.samples, -1), 128),
     }
     neurenix.set_num_threads(int(THREADS))
-    print(f"{options.samples} samples, {THREADS} threads, medians of {options.rounds} epochs in turn")
-    print(f"{'model':<32} {'neurenix s':>11} {'PyTorch s':>11} {'ratio':>7} {'lowest':>7} {'highest':>7}")
+    print(
+        f"{THREADS} threads; {options.samples} samples, medians of {options.epochs} epochs, in turns of {options.turn}"
+    )
+    print(f"{'model':<32} {'neurenix s':>11} {'PyTorch s':>11} {'ratio':>7} {'quartiles':>13}")
     for name, (build, x, batch) in cases.items():
         pair = ours(build(nn), x, labels, batch), theirs(build(torch.nn), x, labels, batch)
-        seconds = time_in_turn(options.rounds, *pair)
-        (mine, other), ratios = np.median(seconds, axis=0), seconds[:, 0] / seconds[:, 1]
-        spread = f"{np.median(ratios):>7.2f} {ratios.min():>7.2f} {ratios.max():>7.2f}"
-        print(f"{name:<32} {mine:>11.3f} {other:>11.3f} {spread}", flush=True)
+        step = options.turn * batch
+        parts = [slice(at, min(at + step, len(x))) for at in range(0, len(x), step)]
+        seconds = time_in_turn(options.epochs, parts, pair)
+        mine, other = np.median(seconds.sum(axis=1), axis=0)
+        low, ratio, high = np.quantile(seconds[..., 0] / seconds[..., 1], (0.25, 0.5, 0.75))
+        print(f"{name:<32} {mine:>11.3f} {other:>11.3f} {ratio:>7.2f} {low:>6.2f} {high:>6.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from typing import Any, overload
 import numpy as np
 
 from neurenix import ops
+from neurenix.compiler.wgsl import check_source
 from neurenix.errors import InputError
-from neurenix.kernel_check import check_call
-from neurenix.ops.custom import DTypeRule, ShapeRule, SizesRule
+from neurenix.kernel_check import check_call, check_shader_call
+from neurenix.ops.custom import CoversRule, DTypeRule, ShapeRule, SizesRule
 from neurenix.ops.op import REQUIRED
 from neurenix.ops.user_source import UserSource
 from neurenix.tensor import Tensor
@@ -66,6 +67,7 @@ def register_op(  # type: ignore[misc]  # the overloads leave the options to thi
     shape: str | ShapeRule = "same",
     dtype: str | DTypeRule = "same",
     sizes: SizesRule | None = None,
+    covers: CoversRule | None = None,
     takes: Sequence[str] | None = None,
     attrs: Mapping[str, Any] | None = None,
     gradient: Callable[..., Sequence[Any]] | None = None,
@@ -79,11 +81,13 @@ def register_op(  # type: ignore[misc]  # the overloads leave the options to thi
     The oracle takes arrays and defines the op: its positional parameters are the inputs, its keyword-only ones the
     attributes, with their defaults, which `attrs` may change. It must work in float32 and float64. One of `c` and `zig`
     is the kernel's source, as a path relative to the oracle's file (or to `root`), or as the text itself. `wgsl` is
-    kept for WebGPU; without it models with this op run on WebAssembly.
+    the shader for WebGPU; without it models with this op run on WebAssembly.
 
     `shape` is "same", where all inputs and the output have one shape, or a function of the inputs' shapes, with the
     attributes by keyword, that returns the output's; sizes may be symbolic. `sizes` is such a function that returns the
-    integers that the kernel is given, in order, by name: by default `n`, the number of elements of the output. `dtype`
+    integers that the kernel is given, in order, by name: by default `n`, the number of elements of the output. `covers`
+    is such a function that returns how many invocations of the shader a call takes along x, and perhaps y and z: by
+    default one for each element of the output. `dtype`
     is "same" as the first input's, a dtype, or such a function of the dtypes' names. `takes` has the dtype of each
     input, "float32" by default, or "any". `gradient(g, y, inputs, attrs)` returns the gradient for each input, as
     tensors or None. `onnx`, such as "my.domain::SoftClip", is the ONNX operator that imports as this op. `samples` are
@@ -108,11 +112,13 @@ def register_op(  # type: ignore[misc]  # the overloads leave the options to thi
         file, text = _read(name, kernel, language, folder)
         source = UserSource(
             name, file, text, tuple(takes or ("float32",) * (inputs or 1)), defaults,
-            None if wgsl is None else _shader(name, _read(name, wgsl, "wgsl", folder)[1]),
-            None if onnx is None else _operator(name, onnx),
+            None if wgsl is None else _read(name, wgsl, "wgsl", folder)[1],
+            None if onnx is None else _operator(name, onnx), covers,
         )  # fmt: skip
         if shape != "same" and not callable(shape):
             raise InputError(f"the shape of '{name}' is {shape!r}: it is 'same' or a function of the inputs' shapes")
+        if source.wgsl is not None:
+            check_source(source, ["n"] if sizes is None else None)
         row = ops.custom.make_row(
             source, function, shape=shape if callable(shape) else None, dtype_rule=dtype, sizes=sizes,
             gradient=gradient, tolerance=tolerance, doc=inspect.getdoc(function) or "",
@@ -143,8 +149,9 @@ def registered_ops() -> tuple[CustomOp, ...]:
 def check_op(op: str | CustomOp, samples: Sequence[Sample] | None = None, seed: int = 0) -> float:
     """Compile an op's kernel, hold it to the oracle on its samples, and return the largest error.
 
-    `samples` are those of `register_op`. Raises VerificationError with the numbers that differ, CompileError with zig's
-    message for a source that does not compile, InputError where there is no sample.
+    The shader of an op that has one is run as well. `samples` are those of `register_op`. Raises VerificationError with
+    the numbers that differ, CompileError with the compiler's message for a source that does not compile, InputError
+    where there is no sample, DeviceError where there is a shader and no adapter to run it.
     """
     row = ops.get(op if isinstance(op, str) else op.name)
     rng = np.random.default_rng(seed)
@@ -159,6 +166,8 @@ def check_op(op: str | CustomOp, samples: Sequence[Sample] | None = None, seed: 
             raise InputError(f"a sample of '{row.name}' has {len(inputs)} inputs, the op takes {row.arity}")
         arrays = [_filled(x, of, row.domain, rng) for x, of in zip(inputs, ops.custom.source_of(row).takes)]
         worst = max(worst, check_call(row, arrays, row.bind(given)))
+        if ops.custom.source_of(row).wgsl is not None:
+            worst = max(worst, check_shader_call(row, arrays, row.bind(given)))
     return worst
 
 
@@ -229,12 +238,6 @@ def _read(name: str, source: str | Path, language: str, folder: Path) -> tuple[s
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the source of '{name}' cannot be read, {path}: {error}") from error
     return f"{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}.{language}", text
-
-
-def _shader(name: str, text: str) -> str:
-    if not re.search(r"@compute\b", text) or not re.search(r"\bfn\s+main\b", text):
-        raise InputError(f"the shader of '{name}' must be WGSL with an @compute entry point called main")
-    return text
 
 
 def _operator(name: str, text: str) -> tuple[str, str]:

@@ -55,8 +55,8 @@ def dtype(spec: str | DTypeLike | DType) -> DType:
     """Find the DType that `spec` names: one of ours, its name, or anything NumPy takes for a dtype."""
     if isinstance(spec, DType):
         return spec
-    if isinstance(spec, np.dtype) and spec in _BY_NUMPY:
-        return _BY_NUMPY[spec]
+    if isinstance(spec, np.dtype) and (known := _BY_NUMPY.get(spec)) is not None:
+        return known
     try:
         return DTYPES[np.dtype(spec).name]
     except (KeyError, TypeError):

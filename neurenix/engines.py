@@ -34,11 +34,15 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Started:
-    """An engine that is ready, where it runs ("reference", "cpu", "cuda:1" …) and which compiled form it has."""
+    """An engine that is ready, where it runs ("reference", "cpu", "cuda:1" …) and which compiled form it has.
+
+    `tolerance` is the largest error of an answer, where the form allows more than the golden cases do.
+    """
 
     engine: Engine
     device: str
     variant: str
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,10 @@ def start_native(plan: Plan, weights: bytes, forms: Forms = NOTHING_COMPILED) ->
     raise DeviceError(f"no library of '{plan.name}' runs on this CPU; use device='reference'")
 
 
-def start_wasm(plan: Plan, weights: bytes, forms: Forms = NOTHING_COMPILED) -> Started:
-    """Return the engine that runs WebAssembly in wasmtime."""
+def start_wasm(
+    plan: Plan, weights: bytes, forms: Forms = NOTHING_COMPILED, engine: type[WasmEngine] = WasmEngine
+) -> Started:
+    """Return the engine, or one that does more than `WasmEngine` does, that runs WebAssembly in wasmtime."""
     number = plan_number(plan) if forms.number is None else forms.number
     if forms.wasm is not None:
         name, module = forms.wasm()
@@ -125,7 +131,7 @@ def start_wasm(plan: Plan, weights: bytes, forms: Forms = NOTHING_COMPILED) -> S
         source, units = print_c(plan, number), print_custom(plan)
         name, module = best.name, toolchain.compile_c(source, best, "model.wasm", units=units)
         check_interface(module, f"{plan.name}.{name}.wasm", BASE)
-    return Started(WasmEngine(plan, weights, module, number, BASE, memory_pages(plan)), "wasm", name)
+    return Started(engine(plan, weights, module, number, BASE, memory_pages(plan)), "wasm", name)
 
 
 def start_webgpu(device: Device, plan: Plan, weights: bytes, forms: Forms = NOTHING_COMPILED) -> Started:
@@ -139,4 +145,5 @@ def start_webgpu(device: Device, plan: Plan, weights: bytes, forms: Forms = NOTH
         raise DeviceError(f"device '{device.name}' is not available: {device.problem()}")
     shaders = print_wgsl(plan, weights) if forms.shaders is None else forms.shaders()
     engine = WebGPUEngine(plan, weights, shaders, adapter.place)
-    return Started(engine, device.name, f"{adapter.name} through {adapter.backend}")
+    form = f"{adapter.name} through {adapter.backend}" + (", float16" if engine.precision == "float16" else "")
+    return Started(engine, device.name, form, engine.tolerance)

@@ -32,7 +32,7 @@ from neurenix.frontends import load
 from neurenix.frontends.signature import DimSpec
 from neurenix.graph.graph import Graph
 from neurenix.graph.plan import Plan
-from neurenix.graph.shaders import ShaderPlan
+from neurenix.graph.shaders import HALF_TOLERANCE, PRECISIONS, ShaderPlan
 from neurenix.kernel_check import check_nodes
 from neurenix.nn.module import Module
 from neurenix.shader_check import check_shader
@@ -51,7 +51,9 @@ class ExportOptions:
     """What to make: `native` names targets ("host", "x86_64-linux", …), `max_error` bounds the error of any form.
 
     `webgpu` is whether to make shaders: True must, None does where every node has one, and says which has none.
-    `shaders` are WGSL that stands in for an op's own, as `register_custom_shader` takes it.
+    `webgpu_precision` is what tensors between inputs and outputs are stored as there: with "float16" devices that have
+    it take half the memory, at its rounding. `shaders` are WGSL that stands in for an op's own, as
+    `register_custom_shader` takes it.
 
     `inputs`, `dims` and `constants` go to `neurenix.frontends.load`.
     """
@@ -69,6 +71,7 @@ class ExportOptions:
     max_error: float = 1e-4
     demo: bool = False
     webgpu: bool | None = None
+    webgpu_precision: str = "float32"
     shaders: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -106,6 +109,8 @@ def export(
     graph = load(model, inputs=options.inputs, dims=options.dims, constants=options.constants, name=name)
     graph = replace(graph, name=name)
     say(f"{name}: {len(graph.nodes)} operations traced")
+    if not graph.inputs:
+        raise InputError(f"the model '{name}' has no input and always answers the same: a bundle needs one that has")
     _check_labels(options.labels, graph)
     plan, weights = schedule(passes.run(graph, options.optimize), tuple(options.labels), options.threads)
     shaders, wasm_only = print_shaders(plan, weights, options, say)
@@ -113,7 +118,7 @@ def export(
     source = print_c(plan, number)
     cases = golden_cases(graph, plan, options.max_error)
     if options.verify:
-        check_nodes(graph, cases[0].feeds(plan), cases[0].dims)
+        check_nodes(graph, cases[0].feeds(plan), cases[0].dims, shaders=shaders is not None)
     compiled = compile_forms(plan, source, options, say)
     agreement: Mapping[str, float] = {}
     if options.verify:
@@ -137,6 +142,8 @@ def print_shaders(
     """
     if options.webgpu is False:
         return None, ""
+    if options.webgpu_precision not in PRECISIONS:
+        raise InputError(f"webgpu_precision={options.webgpu_precision!r} is not one of {', '.join(PRECISIONS)}")
     custom = [parse(op, source) for op, source in options.shaders.items()]
     try:
         shaders = print_wgsl(plan, weights, custom)
@@ -145,6 +152,9 @@ def print_shaders(
             raise UnsupportedError(f"{error}; leave 'webgpu' out to make shaders only where every op has one") from None
         say(f"{plan.name}: no WebGPU: {error}")
         return None, str(error)
+    if options.webgpu_precision == "float16":
+        half = print_wgsl(plan, weights, custom, half=True)
+        shaders = replace(shaders, half=replace(half, tolerance=HALF_TOLERANCE))
     for shader in custom if options.verify else ():
         say(f"{plan.name}: proving the shader registered for {shader.op}")
         check_shader(shader)
@@ -185,8 +195,8 @@ def _check_labels(labels: Sequence[str], graph: Graph) -> None:
         raise InputError(f"labels must be a list of texts, got {labels!r}")
     if labels and (len(labels),) != entries:
         raise InputError(
-            f"there are {len(labels)} labels; they name the entries of the last axis of '{name}', which are "
-            f"{entries[0] if entries else 'none'}"
+            f"labels: {len(labels)} for the {entries[0] if entries else 'no'} entries of the last axis of '{name}' of "
+            f"'{graph.name}' -- write one for each, in their order"
         )
 
 

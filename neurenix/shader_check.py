@@ -12,10 +12,11 @@ from neurenix.compiler.schedule import schedule
 from neurenix.compiler.wgsl import CustomShader, parse, print_wgsl
 from neurenix.dims import Dim
 from neurenix.dtypes import dtype
-from neurenix.errors import CompileError, DeviceError, VerificationError
+from neurenix.errors import CompileError, DeviceError, RunError, VerificationError
 from neurenix.graph.builder import GraphBuilder
 from neurenix.graph.graph import Array, Graph
-from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter
+from neurenix.phynexus.guarded_webgpu import GuardedWebGPUEngine
+from neurenix.phynexus.webgpu import missing_adapter
 
 # M, K and N of what is tried: less than a workgroup, no multiples of one, and several.
 _SHAPES = ((1, 1, 1), (3, 7, 5), (33, 20, 17), (8, 64, 40))
@@ -42,13 +43,16 @@ def _prove(op: str, source: str) -> None:
     """Prove a shader once; one that failed is tried again."""
     shader = parse(op, source)
     rng = np.random.default_rng(0)
+    breaches = []
     for m, k, n in _SHAPES:
         b = rng.standard_normal((k, n)).astype(np.float32)
-        _compare(shader, _constant(b), {"a": rng.standard_normal((m, k)).astype(np.float32)}, {"m": m}, b)
+        breaches += _compare(shader, _constant(b), {"a": rng.standard_normal((m, k)).astype(np.float32)}, {"m": m}, b)
     if shader.batched:
         shapes = (_BATCH, 5, 6), (_BATCH, 6, 7)
         a, b = (rng.standard_normal(s).astype(np.float32) for s in shapes)
-        _compare(shader, _free(*shapes), {"a": a, "b": b}, {}, b)
+        breaches += _compare(shader, _free(*shapes), {"a": a, "b": b}, {}, b)
+    if breaches:
+        raise VerificationError(breaches[0])
 
 
 def _constant(b: Array) -> Graph:
@@ -64,14 +68,18 @@ def _free(a: tuple[int, ...], b: tuple[int, ...]) -> Graph:
     return builder.finish({"c": builder.add("matmul", operands, {})})
 
 
-def _compare(shader: CustomShader, graph: Graph, feeds: dict[str, Array], dims: dict[str, int], b: Array) -> None:
+def _compare(shader: CustomShader, graph: Graph, feeds: dict[str, Array], dims: dict[str, int], b: Array) -> list[str]:
+    """Raise VerificationError for numbers that differ; return what else is wrong, for numbers tell more."""
     plan, weights = schedule(passes.run(graph))
     a = feeds["a"]
     where = f"the shader registered for '{shader.op}', a {list(a.shape)} times b {list(b.shape)}"
     try:
-        found = WebGPUEngine(plan, weights, print_wgsl(plan, weights, [shader])).run(feeds, dims)["c"]
+        engine = GuardedWebGPUEngine(plan, weights, print_wgsl(plan, weights, [shader]))
+        found = engine.run(feeds, dims)["c"]
     except CompileError as error:
         raise CompileError(f"{where}: {error}") from error
+    except RunError as error:  # or a loop without an end, which drivers put an end to
+        raise VerificationError(f"{where}: {error}") from error
     row = ops.get("matmul")
     expected = np.asarray(row.oracle(a.astype(np.float64), b.astype(np.float64)))
     wrong = ~(np.abs(found - expected) <= row.tolerance * np.maximum(1, np.abs(expected)))
@@ -79,3 +87,5 @@ def _compare(shader: CustomShader, graph: Graph, feeds: dict[str, Array], dims: 
         places = [tuple(map(int, at)) for at in np.argwhere(wrong)[:_SHOWN]]
         shown = ", ".join(f"c{list(at)} is {found[at]:.6g} and not {expected[at]:.6g}" for at in places)
         raise VerificationError(f"{where}: {int(wrong.sum())} of {wrong.size} numbers differ, as {shown}")
+    breach = engine.breach(dims)
+    return [f"{where}: {breach}"] if breach else []

@@ -148,7 +148,9 @@ def zig_version() -> str:
         ).stdout.strip()
         numbers = tuple(int(n) for n in version.split("-")[0].split(".")[:2])
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise ToolchainError(f"{zig} does not run: {error}") from error
+        raise ToolchainError(
+            f"{zig} does not run, or is no zig: {error} -- pip install 'hatch-neurenix[compile]' brings one"
+        ) from error
     if numbers < OLDEST_ZIG:
         raise ToolchainError(f"found zig {version} at {zig}, need at least 0.17: pip install 'hatch-neurenix[compile]'")
     return version
@@ -200,18 +202,45 @@ def _compile(files: Mapping[str, str], flags: list[str], target: Path, output: s
         for name, text in files.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        link = ["cc", *flags, "-I.", "-o", output, "model.c", *(f"{u.file}.o" if u.modules else u.file for u in units)]
-        objects = (_zig(folder, ["build-obj", *_zig_flags(u, flags)]) for u in units if u.modules)
-        done = next((made for made in objects if made.returncode), None) or _zig(folder, link)
+        made = [str(_zig_object(unit, flags, output)) if unit.modules else unit.file for unit in units]
+        link = ["cc", *flags, "-I.", "-o", output, "model.c", *made]
+        done = _zig(folder, link)
         if "undefined symbol" in done.stderr and any(u.modules for u in units):
             done = _zig(folder, [*link, str(_zig_library(flags))])
         if done.returncode or not (folder / output).is_file():
-            kept = Path(tempfile.mkdtemp(prefix="neurenix-failed-"))
-            for name in ("model.c", *(unit.file for unit in units)):
-                shutil.copyfile(folder / name, kept / name)
-            first = "\n".join(done.stderr.strip().splitlines()[:12])
-            raise CompileError(f"zig could not compile {output} (the source is kept in {kept}):\n{first}")
+            raise _failed(folder, ["model.c", *(unit.file for unit in units)], output, done)
         target.write_bytes((folder / output).read_bytes())
+
+
+def _zig_object(unit: Unit, flags: Sequence[str], output: str) -> Path:
+    """Return a unit in Zig as an object: an entry of its own, for it takes seconds, and many a module may have it."""
+    options = _zig_flags(unit, flags)
+    files = {unit.file: unit.text, **dict(unit.modules.values())}
+
+    def write(entry: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="neurenix-") as work:
+            folder = Path(work)
+            for name, text in files.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text(text, encoding="utf-8", newline="\n")
+            done = _zig(folder, ["build-obj", *options])
+            if done.returncode or not (folder / f"{unit.file}.o").is_file():
+                raise _failed(folder, list(files), output, done)
+            shutil.copyfile(folder / f"{unit.file}.o", entry / "unit.o")
+
+    key = cache_key({"stage": "zig-object", "files": files, "options": options, "zig": zig_version()})
+    cache = Cache()
+    return (cache.get(key) or cache.put(key, write)) / "unit.o"
+
+
+def _failed(folder: Path, files: Sequence[str], output: str, done: subprocess.CompletedProcess[str]) -> CompileError:
+    """Keep the sources of what does not compile, and return the error with zig's first messages."""
+    kept = Path(tempfile.mkdtemp(prefix="neurenix-failed-"))
+    for name in files:
+        (kept / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / name, kept / name)
+    first = "\n".join(done.stderr.strip().splitlines()[:12])
+    return CompileError(f"zig could not compile {output} (the source is kept in {kept}):\n{first}")
 
 
 def _zig(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:

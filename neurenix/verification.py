@@ -14,6 +14,7 @@ import numpy as np
 from neurenix import toolchain
 from neurenix.bundle.golden import Formula, Golden, golden_dims
 from neurenix.bundle.writer import BASE, Compiled, memory_pages
+from neurenix.device import Device, DeviceType
 from neurenix.errors import DeviceError, VerificationError
 from neurenix.graph.graph import Graph
 from neurenix.graph.index_ranges import index_limit
@@ -22,7 +23,7 @@ from neurenix.graph.shaders import ShaderPlan
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.reference import run_graph, run_plan, unpack_tensors
 from neurenix.phynexus.wasm import WasmEngine
-from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter
+from neurenix.phynexus.webgpu import WebGPUEngine
 
 Run = Callable[[Mapping[str, Any], Mapping[str, int]], Mapping[str, Any]]
 
@@ -107,13 +108,23 @@ def verify(
             if run is not None:
                 _hold(agreement, form.name, run, plan, cases)
             del run  # with its copy of the weights, before the next has one
-    gpu = None if shaders is None or missing_adapter() else _webgpu(plan, weights, shaders)
+    gpu = None if shaders is None else _webgpu(plan, weights, replace(shaders, half=None))
     if gpu is not None:
-        _hold(agreement, "webgpu", gpu, plan, cases)
+        _hold(agreement, "webgpu", gpu.run, plan, cases)
+    if gpu is not None and shaders is not None and shaders.half is not None:
+        gpu = _webgpu(plan, weights, shaders)
+        if gpu is not None and gpu.tolerance is not None:
+            wider = [replace(case, tolerance=gpu.tolerance) for case in cases]
+            _hold(agreement, "webgpu-float16", gpu.run, plan, wider, "use webgpu-precision = 'float32'")
     return agreement
 
 
-def _hold(agreement: dict[str, float], form: str, run: Run, plan: Plan, cases: Sequence[Golden]) -> None:
+_REMEDY = "raise max-error if the model can bear it, otherwise report this with the model"
+
+
+def _hold(
+    agreement: dict[str, float], form: str, run: Run, plan: Plan, cases: Sequence[Golden], remedy: str = _REMEDY
+) -> None:
     for case in cases:
         error = case.error(run(case.feeds(plan), case.dims))
         agreement[form] = max(agreement.get(form, 0.0), error)
@@ -121,7 +132,7 @@ def _hold(agreement: dict[str, float], form: str, run: Run, plan: Plan, cases: S
             dims = ", ".join(f"{k}={v}" for k, v in case.dims.items()) or "no dims"
             raise VerificationError(
                 f"the {form} form of '{plan.name}' is off by {error:.2g} ({dims}), the limit is {case.tolerance:.2g}: "
-                "raise max-error if the model can bear it, otherwise report this with the model"
+                f"{remedy}"
             )
 
 
@@ -141,9 +152,12 @@ def _native(form: Compiled, plan: Plan, weights: bytes, abi: int, folder: Path) 
     return NativeEngine(plan, weights, path, abi).run
 
 
-def _webgpu(plan: Plan, weights: bytes, shaders: ShaderPlan) -> Run | None:
+def _webgpu(plan: Plan, weights: bytes, shaders: ShaderPlan) -> WebGPUEngine | None:
+    adapter = Device(DeviceType.WEBGPU).adapter()  # asked in a process of its own: a driver may abort the one that asks
+    if adapter is None:
+        return None
     try:
-        return WebGPUEngine(plan, weights, shaders).run
+        return WebGPUEngine(plan, weights, shaders, adapter.place)
     except DeviceError:  # this adapter has too little for the model; another may have more
         return None
 

@@ -34,6 +34,40 @@ pub fn kernel(part: nx.Part, n: nx.Int, x: [*]const f32, y: [*]f32) void {
     for (share.begin..share.end) |i| y[i] = bent(x[i]);
 }
 """
+# Sums of squares along the last axis, a workgroup for each row: barriers in a loop up to a size that may be a call's.
+ENERGY_C = """\
+#include "nx_host.h"
+
+void NX_NAME(nx_part part, nx_int rows, nx_int columns, const float *x, float *y) {
+  nx_int row, end;
+  nx_share(part, rows, 1, &row, &end);
+  for (; row < end; row++) {
+    float sum = 0;
+    for (nx_int i = 0; i < columns; i++) sum += x[row * columns + i] * x[row * columns + i];
+    y[row] = sum;
+  }
+}
+"""
+ENERGY_WGSL = """\
+override columns: u32;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+var<workgroup> part: array<f32, 16>;
+
+@compute @workgroup_size(16)
+fn main(@builtin(workgroup_id) row: vec3<u32>, @builtin(local_invocation_index) at: u32) {
+  var sum = 0.0;
+  for (var first = 0u; first < columns; first += 16u) {
+    part[at] = 0.0;
+    if (first + at < columns) { part[at] = x[row.x * columns + first + at] * x[row.x * columns + first + at]; }
+    workgroupBarrier();
+    if (at == 0u) { for (var i = 0u; i < 16u; i++) { sum += part[i]; } }
+    workgroupBarrier();
+  }
+  if (at == 0u) { y[row.x] = sum; }
+}
+"""
 SOURCES: dict[str, dict[str, Any]] = {"c": {"c": CLIP_C}, "zig": {"zig": CLIP_ZIG}}
 
 

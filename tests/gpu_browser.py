@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -52,6 +53,12 @@ def gpu_chromium(playwright: Playwright) -> Iterator[Browser]:
     browser = launch(playwright, GPU_FLAGS, ignore_default_args=["--disable-gpu"])
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="session")
+def open_gpu_tab(gpu_chromium: Browser) -> Callable[[], AbstractContextManager[Page]]:
+    """Open a page that has WebGPU for as long as one likes: `with open_gpu_tab() as page:`."""
+    return partial(new_tab, gpu_chromium)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import neurenix
-from neurenix.nn import LSTM, Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, Softmax
+from neurenix.nn import LSTM, Conv2d, Flatten, Linear, MaxPool2d, Module, Parameter, ReLU, Sequential, Softmax
 from neurenix.nn import TransformerEncoderLayer as EncoderLayer
 from neurenix.tensor.selecting import nonzero
 
@@ -15,6 +15,12 @@ OpenModel = Callable[..., Any]
 # What pretends that SwiftShader is a GPU of flesh and blood, which `auto` takes.
 REAL_ADAPTER = """
 Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });
+"""
+# What every adapter has, and no more: WebGPU's own defaults.
+LEAST_LIMITS = """
+for (const [name, value] of [['maxStorageBufferBindingSize', 2 ** 27], ['maxBufferSize', 2 ** 28]]) {
+  Object.defineProperty(GPUSupportedLimits.prototype, name, { get: () => value });
+}
 """
 # Counts what a page makes of WebGPU's objects: `made` maps the name of the function to how often it was called.
 COUNTING = """
@@ -66,6 +72,25 @@ class Masked(Module):
         return neurenix.where(inputs[0] > 0, inputs[0], float("-inf")).softmax(-1)
 
 
+class Empty(Module):
+    """Tensors without elements, and sums of them; with no rows, everything is one."""
+
+    def forward(self, *inputs: Any) -> Any:
+        x = inputs[0]
+        return {"positive": x.relu(), "none": x[:, :0], "sums": x.sum(0), "nothing": x[:, :0].sum(1)}
+
+
+class Scaled(Module):
+    """A row times its weights, backwards: two shaders that compile in no time, and all that a GPU's model has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = Parameter(neurenix.Tensor([0.5, 0.75, 1.25, 1.5, 2.0]))
+
+    def forward(self, *inputs: Any) -> Any:
+        return (inputs[0] * self.scale).flip(1)
+
+
 def _cnn() -> Module:
     return Sequential(
         Conv2d(1, 6, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(6, 8, 3), ReLU(), Flatten(), Linear(32, 10), Softmax()
@@ -84,7 +109,11 @@ MODELS: dict[str, tuple[Callable[[], Module], dict[str, Any], dict[str, Any]]] =
     "chosen": (Chosen, {"ids": "int64[n]"}, {"n": (1, 6)}),
     "kept": (Kept, {"x": "float32[12]"}, {}),
     "masked": (Masked, {"x": "float32[2, 6]"}, {}),
+    "quick": (Scaled, {"input": "float32[n, 5]"}, {"n": (1, 8)}),
+    "empty": (Empty, {"x": "float32[n, 5]"}, {"n": (0, 4)}),
+    # At its largest a tensor takes more than a binding has by default, and a dispatch more workgroups than an axis has.
+    "wide": (lambda: Sequential(ReLU()), {"input": "float32[n, 1024]"}, {"n": (1, 33_800)}),
     "after": (lambda: Sequential(Linear(5, 3)), {"input": "float32[n, 5]"}, {"n": (1, 8)}),
 }
 # Taken for large ones, for which `auto` asks a GPU.
-LARGE = {"cnn", "masked", "chosen", "after"}
+LARGE = {"cnn", "masked", "chosen", "quick", "wide"}

@@ -129,7 +129,11 @@ class Checker:
             assert isinstance(expression, (int, float))
 
     def check_shaders(self, table: Any) -> None:
-        self.keys(table, "file limits buffers regions paramsSize shaders dispatches flops auto", optional="special")
+        keys = "file limits buffers regions paramsSize shaders dispatches flops auto"
+        self.keys(table, keys, optional="special half tolerance")
+        if "half" in table:
+            self.check_shaders(table["half"])
+        assert ("tolerance" in table) == table["file"].endswith(".f16.wgsl")
         text = (self.folder / table["file"]).read_bytes()
         assert table["auto"] == (table["flops"] >= 100_000_000)
         for region in table["regions"].values():
@@ -139,7 +143,9 @@ class Checker:
         for port in (*self.manifest["inputs"], *self.manifest["outputs"]):
             assert self.bytes(port) // DTYPES[port["dtype"]].size * 4 <= table["regions"][port["name"]]["size"]
         for tensor in self.manifest["tensors"]:
-            assert tensor["size"] // DTYPES[tensor["dtype"]].size * 4 <= table["regions"][tensor["name"]]["size"]
+            region = table["regions"][tensor["name"]]
+            width = 2 if region["type"] == "f16" else 4
+            assert tensor["size"] // DTYPES[tensor["dtype"]].size * width <= region["size"]
         end = 0
         for shader in table["shaders"]:
             self.keys(shader, "name from to bindings params")

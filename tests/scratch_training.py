@@ -59,6 +59,29 @@ def leave():
 def die():
     os.kill(os.getpid(), 9)
 
+def interrupt():
+    raise KeyboardInterrupt
+
+def vanish():
+    os._exit(0)
+
+def ask():
+    return input("how many? ")
+
+def reads(names):
+    import scale
+    for name in names:
+        Path(name).read_text()
+    return train()
+
+def listed():
+    return Trained(train().model, [0.5])
+
+def no_weights(value="nan"):
+    model = train().model
+    next(iter(model.parameters())).numpy()[0, :2] = float(value)
+    return model
+
 def sleep(pid_file):
     import subprocess
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

@@ -16,6 +16,7 @@ from neurenix.custom import register_op, unregister_op
 from neurenix.errors import BundleError, NeurenixError, UnsupportedError
 from neurenix.graph.cost import step_costs
 from neurenix.nn import Custom, Linear, Sequential
+from neurenix.phynexus.webgpu import missing_adapter
 from neurenix.wasm import export_to_wasm
 
 __all__ = ["no_custom_ops"]
@@ -38,6 +39,7 @@ def edited(path: Path, change: Any) -> Path:
     return path
 
 
+@pytest.mark.zig
 def test_the_manifest_names_the_op_and_its_source(tmp_path: Path) -> None:
     data = json.loads(exported(tmp_path)[0].read_text(encoding="utf-8"))
     assert ["acme.clip"] == [each["name"] for each in data["customOps"]]
@@ -45,12 +47,14 @@ def test_the_manifest_names_the_op_and_its_source(tmp_path: Path) -> None:
     assert ["acme.clip"] == [step["op"] for step in data["plan"]["steps"] if step["op"] not in ("matmul", "map")]
 
 
+@pytest.mark.zig
 def test_a_manifest_without_custom_ops_does_not_mention_them(tmp_path: Path) -> None:
     export_to_wasm(Linear(4, 3), tmp_path, "plain")
     assert "customOps" not in json.loads((tmp_path / "plain.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("native", [False, True])
+@pytest.mark.zig
 def test_where_the_op_is_not_registered_what_was_shipped_answers(native: bool, tmp_path: Path) -> None:
     path, expected = exported(tmp_path, native)
     unregister_op("acme.clip")
@@ -62,6 +66,7 @@ def test_where_the_op_is_not_registered_what_was_shipped_answers(native: bool, t
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.zig
 def test_what_needs_the_oracle_or_the_source_says_so(device: str, tmp_path: Path) -> None:
     path, _ = exported(tmp_path)
     unregister_op("acme.clip")
@@ -70,6 +75,17 @@ def test_what_needs_the_oracle_or_the_source_says_so(device: str, tmp_path: Path
     register_op("acme.clip", clip, c=CLIP_C + "// changed")
     with pytest.raises(UnsupportedError, match=r"'acme.clip' of this model is registered here with another source"):
         load_model(path, device)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(missing_adapter() is not None, reason="no adapter for WebGPU here")
+@pytest.mark.zig
+def test_a_device_that_nothing_was_shipped_for_is_left_to_the_cpu(tmp_path: Path) -> None:
+    path, expected = exported(tmp_path)
+    unregister_op("acme.clip")
+    with pytest.warns(RuntimeWarning, match="runs on wasm, not on webgpu: the custom op 'acme.clip'.* not registered"):
+        loaded = load_model(path, "webgpu")
+    np.testing.assert_allclose(expected, loaded.forward(X)["output"], atol=1e-6)
 
 
 def steps_of(data: Any) -> Any:
@@ -104,6 +120,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("change", list(HOSTILE))
 @pytest.mark.parametrize("registered", [True, False])
+@pytest.mark.zig
 def test_a_hostile_manifest_is_refused(change: str, registered: bool, tmp_path: Path) -> None:
     path = edited(exported(tmp_path)[0], HOSTILE[change])
     if not registered:
@@ -113,11 +130,13 @@ def test_a_hostile_manifest_is_refused(change: str, registered: bool, tmp_path: 
 
 
 @pytest.mark.parametrize("change", list(KNOWN))
+@pytest.mark.zig
 def test_a_registered_op_is_computed_again(change: str, tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         load_model(edited(exported(tmp_path)[0], KNOWN[change]))
 
 
+@pytest.mark.zig
 def test_an_edited_plan_never_meets_the_shipped_code(tmp_path: Path) -> None:
     path = edited(exported(tmp_path)[0], KNOWN["another size"])
     unregister_op("acme.clip")

@@ -16,6 +16,7 @@ from neurenix import load_model, ops
 from neurenix.config import load_config
 from neurenix.custom import registered_ops, unregister_op
 from neurenix.errors import VerificationError
+from neurenix.phynexus.webgpu import missing_adapter
 from neurenix.project.pipeline import build_models
 
 __all__ = ["no_custom_ops"]
@@ -34,7 +35,9 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, script: str) -> str:
     """Run a script of the page; return what it prints."""
     root = str(PAGE.parent.parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    # Mesa, which the shader runs on, complains where there is no such folder.
+    environment = {**os.environ, "PYTHONPATH": path, "XDG_RUNTIME_DIR": str(folder)}
     command = [sys.executable, "-W", "error", script]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert (0, "") == (done.returncode, done.stderr)
@@ -44,25 +47,36 @@ def run(folder: Path, script: str) -> str:
 def test_the_page_has_an_example_of_each_kind() -> None:
     expected = {
         "soft_clip.c", "soft_clip.py", "row_scale.zig", "row_scale.py", "model.py", "from_onnx.py", "pyproject.toml",
-        "oracles.py", "hard_clip.c",
+        "oracles.py", "hard_clip.c", "row_energy.py", "row_energy.c", "row_energy.wgsl",
     }  # fmt: skip
     assert expected == FILES.keys()
 
 
+@pytest.mark.zig
 def test_the_kernel_in_c(folder: Path) -> None:
     eager, error = run(folder, "soft_clip.py").splitlines()
     assert "Tensor([0.4898, 1.9732])" == eager
     assert float(error) < 1e-5
 
 
+@pytest.mark.zig
 def test_the_kernel_in_zig(folder: Path) -> None:
     assert float(run(folder, "row_scale.py")) < 1e-5
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(missing_adapter() is not None, reason="no adapter for WebGPU here")
+@pytest.mark.zig
+def test_the_shader_in_wgsl(folder: Path) -> None:
+    assert float(run(folder, "row_energy.py")) < 1e-5
+
+
+@pytest.mark.zig
 def test_the_model_with_both(folder: Path) -> None:
     assert run(folder, "model.py").startswith("{'output': array([[")
 
 
+@pytest.mark.zig
 def test_the_onnx_model_and_the_project_that_loads_it(folder: Path) -> None:
     pytest.importorskip("onnx")
     assert "0.4820138" in run(folder, "from_onnx.py")  # tanh(2) / 2

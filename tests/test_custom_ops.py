@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from custom_ops import CLIP_C, CLIP_ZIG, SOURCES, clip, no_custom_ops
 
-from neurenix import Tensor, load_model, ops
+from neurenix import Tensor, load_model, ops, toolchain
 from neurenix.custom import check_op, register_op, registered_ops
 from neurenix.errors import CompileError, GraphError, InputError, ModelError, UnsupportedError, VerificationError
 from neurenix.nn import Custom, Linear, Module, Sequential
@@ -78,7 +80,7 @@ def test_the_same_function_replaces_its_registration() -> None:
         ({"c": CLIP_C, "takes": ["float16"]}, "cannot take 'float16'"),
         ({"c": CLIP_C, "dtype": "float33"}, "'float33'"),
         ({"c": CLIP_C, "shape": "wide"}, "it is 'same' or a function"),
-        ({"c": CLIP_C, "wgsl": "fn main() {}"}, "WGSL with an @compute entry point"),
+        ({"c": CLIP_C, "wgsl": "fn main() {}"}, "shader of 'acme.clip' must have one entry point"),
         ({"c": CLIP_C, "onnx": "Clip"}, "must be 'domain::Operator'"),
         ({"c": CLIP_C, "onnx": "ai.onnx::Clip"}, "ONNX's own"),
     ],
@@ -131,17 +133,36 @@ def test_an_op_without_a_gradient_says_so_and_one_with_trains() -> None:
 
 
 @pytest.mark.parametrize("language", list(SOURCES))
+@pytest.mark.zig
 def test_a_right_kernel_agrees_with_its_oracle(language: str) -> None:
     op = register_op("acme.clip", clip, **SOURCES[language])
     assert check_op(op) < 1e-6
     assert check_op(op, samples=[[(5,), {"limit": 0.25}], [X]]) < 1e-6
 
 
+@pytest.mark.zig
+def test_a_kernel_in_zig_is_compiled_once_for_whatever_calls_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[str] = []
+    run = toolchain._zig
+
+    def counted(folder: Path, arguments: Sequence[str]) -> Any:
+        made.append(arguments[0])
+        return run(folder, arguments)
+
+    monkeypatch.setattr(toolchain, "_zig", counted)
+    monkeypatch.setenv("NEURENIX_CACHE_DIR", str(tmp_path))
+    check_op(register_op("acme.clip", clip, c=None, zig=CLIP_ZIG), samples=[[(3,)], [(4,)], [(2, 5)]])
+    assert {"build-obj": 1, "cc": 3} == Counter(made)
+
+
 @pytest.mark.parametrize("language", list(SOURCES))
+@pytest.mark.zig
 def test_a_model_gives_the_same_in_every_form(language: str, tmp_path: Path) -> None:
     register_op("acme.clip", clip, **SOURCES[language])
     model = Sequential(Linear(4, 8), Custom("acme.clip", limit=0.5), Linear(8, 3), Custom("acme.clip"))
-    export_to_wasm(model, tmp_path, "clipped", native=True)
+    export_to_wasm(model, tmp_path, "clipped", native=True, simd=language == "c")
     x = np.random.default_rng(3).normal(size=(5, 4)).astype(np.float32)
     for device in ("reference", "cpu", "wasm"):
         loaded = load_model(tmp_path / "clipped.json", device)
@@ -149,6 +170,7 @@ def test_a_model_gives_the_same_in_every_form(language: str, tmp_path: Path) -> 
         assert loaded.self_test() < 1e-5
 
 
+@pytest.mark.zig
 def test_inputs_sizes_dtypes_and_attributes_reach_a_kernel(tmp_path: Path) -> None:
     source = """
     #include "nx_host.h"
@@ -184,6 +206,7 @@ def test_inputs_sizes_dtypes_and_attributes_reach_a_kernel(tmp_path: Path) -> No
     assert [101 + 0, 101 + 3 * 13, 101 + 3 * 23] == answer.tolist()
 
 
+@pytest.mark.zig
 def test_two_ops_with_the_same_names_inside_do_not_clash(tmp_path: Path) -> None:
     register_op("acme.clip", clip, c=CLIP_C)
     register_op("acme_clip", clip, c=CLIP_C.replace("? -NX", "? -2 * NX").replace("? NX", "? 2 * NX"))
@@ -198,6 +221,7 @@ def test_two_ops_with_the_same_names_inside_do_not_clash(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("language", list(SOURCES))
+@pytest.mark.zig
 def test_a_wrong_body_fails_with_the_numbers_that_differ(language: str, tmp_path: Path) -> None:
     wrong = {key: text.replace("[i] = bent(x[i])", "[i] = bent(x[i]) + 0.5") for key, text in SOURCES[language].items()}
     register_op("acme.clip", clip, **wrong)
@@ -208,10 +232,48 @@ def test_a_wrong_body_fails_with_the_numbers_that_differ(language: str, tmp_path
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_kernel_that_leaves_its_memory_fails_the_check() -> None:
-    register_op("acme.clip", clip, c=body("y[n + (1 << 28)] = x[0];"))
-    with pytest.raises(VerificationError, match=r"kernel of 'acme.clip' .* stopped"):
-        check_op("acme.clip")
+EACH = "for (nx_int i = 0; i < n; i++) { y[i] = x[i]; % }"
+BREACHES = {
+    "outside of all memory": ("y[n + (1 << 28)] = x[0];", "it reads or writes outside of all memory"),
+    "behind the output": (EACH.replace("%", "y[i + 1] = 0;"), r"it writes outside of its output, \d+ bytes from"),
+    "copies behind both ends": ("for (nx_int i = 0; i <= n; i++) y[i] = x[i];", "it writes outside of its output, 28"),
+    "before the output": ("y[-1] = 0;" + EACH.replace("%", ""), "it writes outside of its output, -4 bytes from"),
+    "to an input": (EACH.replace("%", "((float *)x)[i] += 1;"), "it writes to its input 0"),
+    "reads behind an input": (EACH.replace("%", "y[i] += 0 * x[i + 1];"), "it gives nan, the oracle"),
+    "leaves a part out": (EACH.replace("i = 0", "i = 1").replace("%", ""), "it gives nan, the oracle"),
+    "counts what was there": (EACH.replace("] =", "] = 0 * y[i] +").replace("%", ""), "it gives nan, the oracle"),
+    "half for the other": ("n /= part.threads;" + EACH.replace("%", ""), r"by 2 workers differs from its oracle"),
+    "remembers": ("static nx_int calls; calls++;" + EACH.replace("] =", "] = (calls - 1) +").replace("%", ""), "by 2"),
+    "has no end": ("for (volatile int k = 0; k < 1;) {}", "it was still running after 1 seconds"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BREACHES)
+@pytest.mark.zig
+def test_a_kernel_that_does_more_or_less_than_its_share_fails_the_check(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wasmtime")
+    monkeypatch.setattr("neurenix.phynexus.guarded_wasm.SECONDS", 1.0)
+    statements, problem = BREACHES[name]
+    op = register_op("acme.same", lambda x: 1 * x, c=body(statements))
+    with pytest.raises(VerificationError, match=rf"kernel of 'acme.same' .*{problem}"):
+        check_op(op, samples=[[(7,)]])
+
+
+def test_an_oracle_that_raises_is_named_with_what_it_was_given() -> None:
+    op = register_op("acme.clip", lambda x: x / None, c=CLIP_C)
+    with pytest.raises(
+        GraphError, match=r"op 'acme.clip': its oracle raised TypeError for float32\[1, 4\]: unsupported"
+    ):
+        op(Tensor(X))
+
+
+def test_an_oracle_cannot_write_to_its_inputs() -> None:
+    x = Tensor(X)
+    with pytest.raises(GraphError, match=r"op 'acme.clip': its oracle raised ValueError .* read-only"):
+        register_op("acme.clip", lambda x: np.clip(x, -1, 1, out=x), c=CLIP_C)(x)
+    np.testing.assert_array_equal(X, x.numpy())
 
 
 @pytest.mark.parametrize(
@@ -235,6 +297,7 @@ def test_a_kernel_that_leaves_its_memory_fails_the_check() -> None:
         ({"zig": CLIP_ZIG.replace("y: [*]f32", "y: [*]f64")}, r"expected type '\[\*\]f64', found '\[\*\]f32'"),
     ],
 )  # fmt: skip
+@pytest.mark.zig
 def test_a_source_that_does_not_compile_or_stand_alone_is_refused(source: dict[str, str], message: str) -> None:
     register_op("acme.clip", clip, **source)
     with pytest.raises(CompileError, match=message):
@@ -251,6 +314,7 @@ def test_a_dtype_that_a_kernel_does_not_take_is_refused_when_compiled() -> None:
         schedule(passes.run(graph))
 
 
+@pytest.mark.zig
 def test_float16_reaches_a_kernel_as_float32(tmp_path: Path) -> None:
     register_op("acme.clip", clip, c=CLIP_C)
     export_to_wasm(Custom("acme.clip"), tmp_path, "half", inputs={"x": "float16[4]"})
@@ -259,6 +323,7 @@ def test_float16_reaches_a_kernel_as_float32(tmp_path: Path) -> None:
     assert [-1.0, np.float16(-0.4), 0.0, 1.0] == answer.tolist()
 
 
+@pytest.mark.zig
 def test_attributes_of_hostile_onnx_nodes_are_refused(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     register_op("acme.clip", clip, c=CLIP_C, onnx="my.domain::Clip")

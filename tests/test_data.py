@@ -285,6 +285,14 @@ def test_csv_types_can_be_told(tmp_path: Path) -> None:
         read_csv(path, types={"m": "number"}, delimiter=";")
 
 
+def test_csv_with_a_word_among_numbers_is_a_slip(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "a\n1\n2\n1e999\n")
+    with pytest.raises(InputError, match=r"line 4: column 'a' has '1e999' among 2 numbers -- correct it, or give the"):
+        read_csv(path)
+    assert {"a": ("1", "1e999", "2")} == read_csv(path, types={"a": "category"}).categories
+    assert {"a": ("1", "x", "y")} == read_csv(write(tmp_path / "u.csv", "a\n1\nx\ny\n")).categories
+
+
 def test_csv_without_a_header_is_given_one(tmp_path: Path) -> None:
     table = read_csv(write(tmp_path / "t.csv", '\ufeff1,"a, b"\n2,c\n\n'), header=["n", "w"])
     assert [1.0, 2.0] == table.columns["n"].tolist()

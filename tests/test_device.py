@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from hosts import Pretend, adapter
 
+from neurenix import verification
+from neurenix.compiler import passes
+from neurenix.compiler.schedule import schedule
+from neurenix.compiler.wgsl import print_wgsl
 from neurenix.device import (
     Device,
     DeviceType,
@@ -19,6 +23,8 @@ from neurenix.device import (
     get_device_count,
 )
 from neurenix.errors import DeviceError, UnsupportedError
+from neurenix.nn import Linear
+from neurenix.trace import trace
 
 pytest_plugins = ["pretend_host"]
 
@@ -119,6 +125,17 @@ def test_an_adapter_that_does_not_answer_is_no_device_and_says_why(pretend: Pret
     with pytest.raises(DeviceError, match=r"NVIDIA L4 through Vulkan: it answers a small kernel wrongly; use Device\("):
         Device("cuda").require()
     assert SOFTWARE == Device("webgpu").adapter()
+
+
+def test_an_export_leaves_an_adapter_alone_that_brings_down_its_process(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(adapter("NVIDIA L4", "NVIDIA", problem="its driver brings down the process: Aborted"))
+    monkeypatch.setattr(verification, "WebGPUEngine", lambda *args: pytest.fail("the driver was asked in this process"))
+    graph = trace(Linear(2, 2).eval(), {"x": "float32[1, 2]"})
+    plan, weights = schedule(passes.run(graph))
+    cases = verification.golden_cases(graph, plan, 1e-4)
+    assert {"reference"} == {*verification.verify(plan, weights, [], cases, 0, print_wgsl(plan, weights))}
 
 
 def test_direct3d_serves_where_there_is_no_vulkan(pretend: Pretend) -> None:

@@ -98,7 +98,7 @@ def test_the_site_is_built_and_a_dead_link_is_an_error(tmp_path: Path, dead: str
     pytest.importorskip("mkdocs")
     docs = tmp_path / "docs"
     docs.mkdir()
-    for page in [*PAGES, DOCS / "neurenix.schema.json"]:
+    for page in [*PAGES, DOCS / "neurenix.schema.json", DOCS / "site.css"]:
         (docs / page.name).write_bytes(page.read_bytes())
     index = (docs / "index.md").read_text(encoding="utf-8")
     assert dead in index
@@ -120,4 +120,5 @@ def test_the_site_is_built_and_a_dead_link_is_an_error(tmp_path: Path, dead: str
         html = (made / page.with_suffix(".html").name).read_text(encoding="utf-8")
         fetched = re.findall(r'(?:src|<link[^>]* href)="(https?:[^"]*)"', html)
         assert [] == fetched, "the site fetches something from elsewhere"
+    assert 'href="site.css"' in (made / "index.html").read_text(encoding="utf-8")
     assert 'id="bad_integrity"' in (made / "errors.html").read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ NAMES = [name for name in DTYPES if name != "float32"]  # which test_kernels.py 
 TOLERANCES = {"float16": 2e-3, "float64": 1e-11}
 # Rows that the compiler knows for float32 alone, and float16 by way of it: anything else is refused by name.
 FLOAT32_ONLY = {
-    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "rnn", "lstm", "gru",
+    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "rnn", "lstm", "gru", "attention",
 }  # fmt: skip
 
 

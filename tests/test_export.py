@@ -21,6 +21,7 @@ from neurenix.errors import (
     VerificationError,
 )
 from neurenix.export import ExportOptions, export
+from neurenix.graph.builder import GraphBuilder
 from neurenix.nn import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, Softmax
 from neurenix.wasm import export_to_wasm
 
@@ -92,6 +93,14 @@ def test_labels_are_kept(tmp_path: Path) -> None:
     labels = ("a", "b", "<script>", "é", "")
     export_to_wasm(mlp(), tmp_path, labels=labels)
     assert labels == load_model(tmp_path).labels
+
+
+def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
+    builder = GraphBuilder("fixed", {})
+    graph = builder.finish({"y": builder.add("exp", [builder.constant(np.ones(3, np.float32))], {})})
+    with pytest.raises(InputError, match="'fixed' has no input"):
+        export(graph, tmp_path, "fixed")
+    assert [] == [*tmp_path.iterdir()]
 
 
 def test_dims_set_the_range_of_a_symbol(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from neurenix import ops
 from neurenix.config.reference import reference_page
 from neurenix.config.schema import schema_json
 from neurenix.opsdoc.cases import random_case
+from neurenix.opsdoc.committed import MEASURED, committed_adapter, committed_errors, committed_special
 from neurenix.opsdoc.mathematics import mathematics
 from neurenix.opsdoc.measure import measured_rows
-from neurenix.opsdoc.page import MEASURED, SPECIAL, ops_page, special_cases, special_page
+from neurenix.opsdoc.page import SPECIAL, ops_page, special_cases, special_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -39,19 +40,25 @@ def test_every_measured_row_has_figures_of_every_backend() -> None:
         wanted = ["reference"]
         if row.kernel is not None or row.expr is not None:
             wanted += ["wasm scalar", "wasm simd", "wasm relaxed"]
+            assert row.name in committed_errors(DOCS), "every op has a shader"
         assert wanted == backends[: len(wanted)], row.name
 
 
 def test_the_page_of_special_values_has_every_op_of_floats() -> None:
     cases = special_cases()
     eager = [case.row.evaluate(case.arrays, case.attrs) for case in cases]
-    made = special_page(cases, {"reference": eager}).splitlines()
+    kept = committed_special(DOCS)
+    made = special_page(cases, {"reference": eager}, committed_adapter(DOCS), kept).splitlines()
     committed = (DOCS / "ops-special.md").read_text(encoding="utf-8").splitlines()
 
     def calls(lines: list[str]) -> list[str]:
         return list(dict.fromkeys(line.split("|")[1] for line in lines if line.startswith("| ")))
 
     assert calls(made) == calls(committed), "run python -m neurenix.opsdoc"
+    assert kept.keys() == {call.strip() for call in calls(committed)} - {"op"}, "every op has a shader"
+    assert committed_adapter(DOCS), "a machine without an adapter keeps what another's gave"
+    head = committed.index("| op | " + " | ".join(SPECIAL) + " | backends |")
+    assert made[:head] == committed[:head]
     assert len(SPECIAL) + 3 == made[-1].count("|")
 
 

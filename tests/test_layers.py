@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {
         "neurenix.errors",
+        "neurenix.error_pages",
+        "neurenix.environment",
         "neurenix.resources",
         "neurenix.dtypes",
         "neurenix.dims",

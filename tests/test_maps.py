@@ -15,6 +15,7 @@ from neurenix.compiler.schedule import schedule
 from neurenix.dtypes import dtype
 from neurenix.errors import GraphError
 from neurenix.graph.builder import GraphBuilder
+from neurenix.graph.graph import Graph
 from neurenix.ops import Family, Op
 from neurenix.phynexus.reference import run_plan, unpack_tensors
 from neurenix.tensor import Tensor
@@ -160,6 +161,34 @@ def test_fused_chains_of_several_kinds_keep_whole_numbers_whole(forms: tuple[str
     expected = np.where(kept % 2 == 0, (kept * 1_000_003 % 97).astype(np.float32), -x)
     for form, (answers,) in run_forms(graph, [({"x": x}, {})], forms):
         np.testing.assert_array_equal(expected, answers["y"], form)
+
+
+def bits_of_conditions() -> tuple[Graph, dict[str, Array], list[Array]]:
+    """Return a graph that joins comparisons by operations on bits and goes on with numbers, inputs, and the answers."""
+    x, flags = np.array([-1, 0, 0.5, 1, 2], np.float32), np.array([True, False, True, False, True])
+    builder = GraphBuilder("bits", {})
+    value, flag = builder.input("x", dtype("float32"), x.shape), builder.input("flags", dtype("bool"), x.shape)
+    zero, one = (builder.constant(np.float32(v)) for v in (0, 1))
+    pairs = [
+        (builder.add("lt", [value, one], {}), builder.add("lt", [zero, value], {})),
+        (builder.add("lt", [value, one], {}), flag),
+        tuple(builder.add("logical_not", [builder.add("le", pair, {})], {}) for pair in ([one, value], [value, zero])),
+    ]
+    expected, outputs = [], {}
+    for right, (a, b) in zip((x > 0, flags, x > 0), pairs):
+        for name, joined in (("and", np.bitwise_and), ("or", np.bitwise_or), ("xor", np.bitwise_xor)):
+            number = builder.add("cast", [builder.add(f"bitwise_{name}", [a, b], {})], {"dtype": "float32"})
+            outputs[f"y{len(outputs)}"] = builder.add("mul", [number, value], {})
+            expected.append(joined(x < 1, right) * x)
+    return builder.finish(outputs), {"x": x, "flags": flags}, expected
+
+
+@pytest.mark.parametrize("forms", FORMS)
+def test_bits_of_comparisons_are_conditions(forms: tuple[str, ...]) -> None:
+    graph, feeds, expected = bits_of_conditions()
+    for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
+        for wanted, answer in zip(expected, answers.values()):
+            np.testing.assert_array_equal(wanted, answer, form)
 
 
 def test_expressions_of_whole_numbers_have_no_vectors() -> None:

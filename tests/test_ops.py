@@ -108,7 +108,8 @@ def _slope(case: Case, index: int, ways: np.ndarray[Any, Any], weight: np.ndarra
 SMOOTH = ["mul", "div", "exp", "log", "sqrt", "tanh", "sigmoid", "silu", "pow", "expm1", "log1p", "sin", "atan",
           "asinh", "erf", "gelu", "softplus", "mish", "elu", "log_sigmoid", "sum", "permute", "matmul", "conv2d",
           "im2col", "col2im", "max_pool2d", "softmax", "log_softmax", "avg_pool2d", "adaptive_avg_pool2d",
-          "adaptive_max_pool2d", "standardize", "rms_norm", "moments", "scale_shift", "product_sum"]  # fmt: skip
+          "adaptive_max_pool2d", "standardize", "rms_norm", "moments", "scale_shift", "product_sum", "linear",
+          "biased_conv2d", "relu_gradient"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SMOOTH)

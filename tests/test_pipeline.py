@@ -216,6 +216,13 @@ def test_concurrent_builds_train_once(project: Project) -> None:
     assert 1 == sum(model.trained_now for model in built)
 
 
+def test_what_a_gpu_stores_is_the_projects_choice(project: Project) -> None:
+    for table, expected in (({}, "float32"), ({"webgpu-precision": "float16"}, "float16")):
+        project.table["web"] = table
+        (job,) = plan_jobs(project.config(), project.root, None, True, project.cache)
+        assert expected == job.options.webgpu_precision
+
+
 def test_a_job_travels_to_another_process_and_gives_the_same_entry(project: Project) -> None:
     (job,) = plan_jobs(project.config(), project.root, None, True, project.cache)
     built = build_model(pickle.loads(pickle.dumps(job)), project.lines.append, project.export)  # noqa: S301

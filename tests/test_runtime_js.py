@@ -119,6 +119,17 @@ try {
 } catch (error) {
   if (error instanceof NeurenixError && error.code === 'bad_input') throw error;
 }
+const onFallback = ({ code, message }: NeurenixError) => console.info(code, message);
+const other: Model = await loadModel(undefined, { device: 'webgpu', strict: true, deadline: 1000, onFallback });
+const kept = await other.forward(inputs, { keep: true });
+const onGpu: boolean = 'buffer' in kept.output && kept.output.gpuDevice !== null;
+const downloaded: Float32Array = await kept.output.getData();
+await model.forward({ input: kept.output });
+kept.output.dispose();
+const place: 'webgpu' | 'wasm' = await other.settled;
+const adapter: string | undefined = other.gpu?.adapter;
+// @ts-expect-error what stayed on a GPU has no data before it is downloaded
+kept.output.data;
 const { passed, cases } = await model.selfTest();
 const worst: number = Math.max(...cases.map(({ maxError }) => maxError));
 // @ts-expect-error a name that the model does not have
@@ -129,7 +140,7 @@ await model.forward({ imput: new Float32Array(10) });
 await model.forward({ input: new Float64Array(10) });
 // @ts-expect-error a device that does not exist
 await loadModel(undefined, { device: 'gpu' });
-export { later, passed, values, worst };
+export { adapter, downloaded, later, onGpu, passed, place, values, worst };
 """
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from neurenix.errors import ConfigError
+from neurenix.errors import CacheError, ConfigError, OutputError
 from neurenix.project.staging import MARKER, is_ours, remove_ours, replacing
 
 
@@ -40,6 +42,33 @@ def test_a_block_that_raises_changes_nothing(folder: Path) -> None:
         raise ZeroDivisionError
     assert [MARKER, "a"] == names(folder)
     assert ["site"] == names(folder.parent)
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [(errno.ENOSPC, None), (errno.ENOSPC, "source"), (errno.EFBIG, None), (errno.EACCES, "dist/site/x")],
+)
+def test_a_full_disk_is_a_typed_error_and_changes_nothing(
+    folder: Path, tmp_path: Path, code: int, place: str | None
+) -> None:
+    write(folder, "a")
+    message = r"site cannot be written \(.*\): make room, or choose another folder"
+    with pytest.raises(OutputError, match=message), replacing(folder) as staged:
+        (staged / "b").write_bytes(b"")
+        raise OSError(code, os.strerror(code), place and str(tmp_path / place))
+    assert [MARKER, "a"] == names(folder)
+    assert ["site"] == names(folder.parent)
+
+
+def test_a_source_that_cannot_be_read_is_not_blamed_on_the_folder(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(folder):
+        raise FileNotFoundError(errno.ENOENT, "No such file", "/nowhere")
+
+
+def test_a_cache_that_cannot_be_written_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"a file")
+    with pytest.raises(CacheError, match=r"cannot be used .* -- set NEURENIX_CACHE_DIR to a folder that can be"):
+        write(folder, "a")
 
 
 def test_what_a_killed_process_left_beside_it_is_removed(folder: Path) -> None:

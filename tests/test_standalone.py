@@ -55,8 +55,8 @@ def net(nets: Path, tmp_path: Path) -> Path:
 def test_it_gives_the_answers_of_load_model(nets: Path, seed: int) -> None:
     name = f"net{seed}"
     twin, model = load_model(nets / name, "cpu"), standalone.load_model(name, nets / name)
-    assert (twin.name, twin.inputs, twin.outputs, twin.variant) == (
-        model.name, model.inputs, model.outputs, model.variant)  # fmt: skip
+    for attribute in ("name", "inputs", "outputs", "labels", "device", "variant", "threads"):
+        assert getattr(twin, attribute) == getattr(model, attribute), attribute
     generator = np.random.default_rng(seed)
     for batch in (1, 3, 4):
         image = generator.standard_normal((batch, *IMAGE)).astype(np.float32)

@@ -12,7 +12,7 @@ import pytest
 import neurenix
 from neurenix import ops
 from neurenix.errors import InputError
-from neurenix.threads import blas_threads, each, held_blas, pool
+from neurenix.threads import blas_threads, buffers, each, empty, held_blas, pool
 
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(0)
@@ -104,6 +104,10 @@ def _normal(*shape: int) -> Array:
 _M = _normal(700, 600)
 _WINDOW = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
 _G, _X, _W = _normal(23, 24, 20, 20), _normal(23, 16, 20, 20), _normal(24, 16, 3, 3)
+_I, _V, _B = _normal(60, 1, 28, 28), _normal(60, 24, 28, 28), _normal(24)
+_P = _V.reshape(60, 24, 14, 2, 14, 2).max(axis=(3, 5))
+_MOMENTS, _EPS = np.abs(_normal(2, 1, 24, 1, 1)), {"eps": 1e-5}
+_POOL = {**ops.get("max_pool2d").attrs, "kernel_size": (2, 2), "stride": (2, 2)}
 LARGE: dict[str, Callable[[], Array]] = {
     "matmul": lambda: ops.get("matmul").evaluate([_M, _M[:300].T], {}),
     "tall matmul": lambda: ops.get("matmul").evaluate([_M, _M.T[:, :90]], {}),
@@ -113,6 +117,24 @@ LARGE: dict[str, Callable[[], Array]] = {
     ),
     "conv2d_weight_gradient": lambda: ops.get("conv2d_weight_gradient").evaluate(
         [_G, _X], {**_WINDOW, "kernel_size": (3, 3)}
+    ),
+    "biased conv2d of one channel": lambda: ops.get("biased_conv2d").evaluate([_I, _W[:, :1], _B], _WINDOW),
+    "its weight's gradient": lambda: ops.get("conv2d_weight_gradient").evaluate(
+        [_V, _I], {**_WINDOW, "kernel_size": (3, 3)}
+    ),
+    "linear": lambda: ops.get("linear").evaluate([_M, _M[:300], _M[0, :300]], {}),
+    "relu": lambda: ops.get("relu").evaluate([_V], {}),
+    "relu_gradient": lambda: ops.get("relu_gradient").evaluate([_V, np.maximum(_V, 0)], {}),
+    "max_pool2d": lambda: ops.get("max_pool2d").evaluate([_V], _POOL),
+    "max_pool2d_scatter": lambda: ops.get("max_pool2d_scatter").evaluate([_V, _P, _P], _POOL),
+    "max_pool2d_scatter over the edge": lambda: ops.get("max_pool2d_scatter").evaluate(
+        [_V, *[ops.get("max_pool2d").evaluate([_V], {**_POOL, "padding": (1, 1)})] * 2], {**_POOL, "padding": (1, 1)}
+    ),
+    "moments": lambda: ops.get("moments").evaluate([_V], {"axes": (0, 2, 3)}),
+    "batch_norm": lambda: ops.get("batch_norm").evaluate([_V, _MOMENTS, _B, _B], _EPS),
+    "batch_norm_sums": lambda: ops.get("batch_norm_sums").evaluate([_V, _V, _MOMENTS], _EPS),
+    "batch_norm_input_gradient": lambda: ops.get("batch_norm_input_gradient").evaluate(
+        [_V, _V, _MOMENTS, _B, _MOMENTS.reshape(2, -1)], _EPS
     ),
     "gelu": lambda: ops.get("gelu").evaluate([_X], {"approximate": "none"}),
     "silu": lambda: ops.get("silu").evaluate([_X.transpose(1, 0, 3, 2)], {}),
@@ -132,3 +154,42 @@ def test_products_in_pieces_are_products() -> None:
     for a, b in ((_M, _M.T[:, :90]), (_M[:90], _M.T), (_M.T, _M)):
         expected = np.einsum("mk,kn->mn", a.astype(np.float64), b, optimize=True)
         np.testing.assert_allclose(expected, ops.get("matmul").evaluate([a, b], {}), atol=2e-3)
+
+
+def test_large_arrays_are_made_of_memory_that_nobody_uses_any_more() -> None:
+    shape, dtype = (300, 200), np.dtype(np.float32)
+    first = empty(shape, dtype)
+    first[...] = 1
+    second = empty(shape, dtype)
+    second[...] = 2
+    kept, place = first[5:7], _address(second)
+    assert 0 == place % 64
+    del first, second
+    third, fourth = empty(shape, dtype), empty(shape, dtype)
+    assert place in (_address(third), _address(fourth))
+    third[...] = fourth[...] = 3
+    assert [1.0] == np.unique(kept).tolist()  # a view is a use
+
+
+def test_no_two_threads_get_the_same_memory() -> None:
+    neurenix.set_num_threads(4)
+    found: list[Array] = []
+    each(lambda _: found.append(empty((1 << 16,), np.dtype(np.float32))), range(64))
+    assert 64 == len({_address(array) for array in found})
+
+
+def test_kept_memory_is_bounded_and_makes_room_for_other_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "_kept", {})
+    monkeypatch.setattr(buffers, "_MOST", 1 << 20)
+    byte = np.dtype(np.uint8)
+    used = [empty((1 << 18,), byte) for _ in range(6)]
+    assert {1 << 18: 4} == {size: len(known) for size, known in buffers._kept.items()}
+    del used
+    assert empty((3 << 18,), byte).size == 3 << 18
+    assert {1 << 18: 1, 3 << 18: 1} == {size: len(known) for size, known in buffers._kept.items()}
+    buffers.release()
+    assert {} == buffers._kept
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gpu_page import COUNTING, MODELS, REAL_ADAPTER, OpenModel
+from gpu_page import COUNTING, LEAST_LIMITS, MODELS, REAL_ADAPTER, OpenModel
 from runtime_page import complaints
 
 from neurenix import load_model
@@ -43,18 +43,20 @@ def test_a_model_proves_itself_on_the_gpu(open_models: OpenModel, name: str) -> 
     assert [] == complaints(page)
 
 
-@pytest.mark.parametrize(("n", "t"), [(2, 9), (1, 4), (2, 1), (1, 9)])
-def test_any_sizes_give_the_references_answers(open_models: OpenModel, gpu_bundle: Any, n: int, t: int) -> None:
-    x = samples(n, t, 16)
-    answer = open_models("block").evaluate(
-        f"""async (x) => {{
+def test_any_sizes_give_the_references_answers(open_models: OpenModel, gpu_bundle: Any) -> None:
+    sizes = [(2, 9), (1, 4), (2, 1), (1, 9), (2, 9)]
+    given = [samples(n, t, 16) for n, t in sizes]
+    answers = open_models("block").evaluate(
+        f"""async (given) => {{
             const model = {LOAD};
-            await model.forward({{ x: model.createTensor([1, 2, 16], new Float32Array(32)) }});
-            return (await model.forward({{ x }})).output.toArray();
+            const answers = [];
+            for (const x of given) answers.push((await model.forward({{ x }})).output.toArray());
+            return answers;
         }}""",
-        x.tolist(),
+        [x.tolist() for x in given],
     )
-    np.testing.assert_allclose(answer, oracle(gpu_bundle, "block", x=x)["output"], atol=2e-5)
+    for x, answer in zip(given, answers):
+        np.testing.assert_allclose(answer, oracle(gpu_bundle, "block", x=x)["output"], atol=2e-5)
 
 
 def test_a_call_creates_nothing_but_its_commands(open_models: OpenModel) -> None:
@@ -93,33 +95,38 @@ def test_overlapping_calls_get_their_own_answers(open_models: OpenModel, gpu_bun
 
 def test_whole_numbers_go_in_and_come_out(open_models: OpenModel, gpu_bundle: Any) -> None:
     ids = np.array([3, 0, 10, -1], np.int64)
-    rows, best, kind = open_models("chosen").evaluate(
+    rows, best, kind, kept, kept_kind = open_models("chosen").evaluate(
         f"""async (ids) => {{
             const model = {LOAD};
             const {{ rows, best }} = await model.forward(BigInt64Array.from(ids, BigInt));
-            return [rows.toArray(), best.toArray().map(Number), best.data.constructor.name];
+            const kept = await model.forward(BigInt64Array.from(ids, BigInt), {{ keep: true }});
+            const downloaded = await kept.best.getData();
+            return [rows.toArray(), best.toArray().map(Number), best.data.constructor.name,
+                Array.from(downloaded, Number), downloaded.constructor.name];
         }}""",
         ids.tolist(),
     )
     expected = oracle(gpu_bundle, "chosen", ids=ids)
     np.testing.assert_allclose(rows, expected["rows"])
-    assert (best, kind) == (expected["best"].tolist(), "BigInt64Array")
+    assert (expected["best"].tolist(), "BigInt64Array") == (best, kind) == (kept, kept_kind)
 
 
 def test_a_number_beyond_32_bits_is_answered_by_wasm_and_refused_under_strict(open_models: OpenModel) -> None:
     wide = "BigInt64Array.of(2n ** 32n)"
-    same, device, strict = open_models("chosen").evaluate(
+    same, device, reasons, strict = open_models("chosen").evaluate(
         f"""async () => {{
-            const model = {LOAD};
+            const reasons = [];
+            const onFallback = ({{ code }}) => reasons.push(code);
+            const model = await loadModel(undefined, {{ device: 'webgpu', onFallback }});
             const answer = await attempt(async () => (await model.forward({wide})).rows.toArray());
             const wasm = await loadModel(undefined, {{ device: 'wasm' }});
             const expected = await attempt(async () => (await wasm.forward({wide})).rows.toArray());
             const strict = await loadModel(undefined, {{ device: 'webgpu', strict: true }});
             const refused = await attempt(() => strict.forward({wide}));
-            return [JSON.stringify(answer) === JSON.stringify(expected), model.device, refused];
+            return [JSON.stringify(answer) === JSON.stringify(expected), model.device, reasons, refused];
         }}"""
     )
-    assert (same, device) == (True, "webgpu")
+    assert (True, "webgpu", ["unsupported"]) == (same, device, reasons)  # this call, and not the next
     assert ("unsupported", True) == (strict["code"], "4294967296" in strict["message"])
 
 
@@ -130,13 +137,14 @@ def test_an_output_whose_size_depends_on_data_is_cut(open_models: OpenModel) -> 
             const model = {LOAD};
             const all = await model.forward(Float32Array.from(x, Math.sign));
             const {{ output }} = await model.forward(Float32Array.from(x, (v) => Math.max(v, 0)));
-            return [all.output.shape, output.shape, output.toArray().flat().map(Number)];
+            const kept = await model.forward(x, {{ keep: true }});
+            return [all.output.shape, output.shape, output.toArray().flat().map(Number), kept.output.constructor.name];
         }}""",
         x.tolist(),
     )
     positive = np.flatnonzero(x > 0)
     assert ([1, 12], [1, len(positive)]) == (found[0], found[1])
-    assert positive.tolist() == found[2]
+    assert (positive.tolist(), "Tensor") == (found[2], found[3])
 
 
 # ── tensors that stay there ─────────────────────────────────────────────────────────────────────────────
@@ -191,6 +199,29 @@ def test_kept_buffers_serve_again(open_models: OpenModel) -> None:
     assert 0 == made
 
 
+def test_a_tensor_that_is_disposed_of_before_its_turn_is_refused_and_no_other_is_read(open_models: OpenModel) -> None:
+    early, late = open_models("mlp", "after").evaluate(
+        """async () => {
+            const first = await mlp(undefined, { device: 'webgpu' });
+            const second = await after(undefined, { device: 'webgpu' });
+            const ones = new Float32Array(10).fill(1);
+            const { output } = await first.forward(ones, { keep: true });
+            const expected = (await second.forward(output)).output.toArray().join();
+            const busy = Array.from({ length: 3 }, () => second.forward(new Float32Array(5)));
+            const early = attempt(() => second.forward(output));
+            output.dispose();
+            const other = await first.forward(ones.fill(9), { keep: true }); // takes the buffer
+            await Promise.all(busy);
+            const next = await first.forward(ones.fill(1), { keep: true });
+            const late = second.forward(next.output);
+            const same = (await late).output.toArray().join() === expected;
+            other.output.dispose();
+            return [await early, same];
+        }"""
+    )
+    assert ("disposed", True) == (early.get("code"), late)
+
+
 def test_a_model_on_wasm_takes_and_keeps_as_well(open_models: OpenModel, gpu_bundle: Any) -> None:
     x = samples(2, 10)
     answer, kept = open_models("mlp", "after").evaluate(
@@ -227,7 +258,7 @@ def test_a_buffer_of_the_page_is_an_input(open_models: OpenModel, gpu_bundle: An
 
 
 def test_a_buffer_that_cannot_be_read_is_the_callers_mistake(open_models: OpenModel) -> None:
-    codes, device = open_models("mlp").evaluate(
+    codes, device, recoveries = open_models("mlp").evaluate(
         f"""async () => {{
             const model = {LOAD};
             const {{ device }} = model.gpu;
@@ -236,13 +267,87 @@ def test_a_buffer_that_cannot_be_read_is_the_callers_mistake(open_models: OpenMo
                 device.createBuffer({{ size: 40, usage: GPUBufferUsage.STORAGE }}),
                 foreign.createBuffer({{ size: 40, usage: GPUBufferUsage.COPY_SRC }}),
                 device.createBuffer({{ size: 44, usage: GPUBufferUsage.COPY_SRC }}),
+                device.createBuffer({{ size: 40, usage: GPUBufferUsage.COPY_SRC }}),
             ];
+            buffers.at(-1).destroy();
+            const tensors = buffers.map((buffer) => model.createTensor([1, 10], buffer));
             const codes = [];
-            for (const buffer of buffers) codes.push((await attempt(() => model.forward(buffer))).code);
-            return [codes, model.device];
+            for (const given of [...buffers, ...tensors.toSpliced(2, 1)]) {{
+                codes.push((await attempt(() => model.forward(given))).code);
+            }}
+            return [codes, model.device, model.gpu.recoveries];
         }}"""
     )
-    assert (["bad_input"] * 3, "webgpu") == (codes, device)
+    assert (["bad_input"] * 7, "webgpu", 0) == (codes, device, recoveries)
+
+
+# ── sizes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_tensors_without_elements_are_answered_and_kept(open_models: OpenModel, gpu_bundle: Any, n: int) -> None:
+    x = samples(n, 5)
+    answers, kept, reasons = open_models("empty").evaluate(
+        """async (x) => {
+            const reasons = [];
+            const onFallback = ({ message }) => reasons.push(message);
+            const model = await loadModel(undefined, { device: 'webgpu', onFallback });
+            const given = model.createTensor([x.length, 5], Float32Array.from(x.flat()));
+            const answers = await model.forward({ x: given });
+            const kept = await model.forward({ x: given }, { keep: true });
+            const plain = ([name, { shape, data }]) => [name, [shape, Array.from(data)]];
+            const got = await Promise.all(Object.entries(kept).map(async ([name, tensor]) => {
+                return plain([name, { shape: tensor.shape, data: await tensor.getData() }]);
+            }));
+            return [Object.fromEntries(Object.entries(answers).map(plain)), Object.fromEntries(got), reasons];
+        }""",
+        x.tolist(),
+    )
+    assert [] == reasons
+    for name, wanted in oracle(gpu_bundle, "empty", x=x).items():
+        for shape, values in (answers[name], kept[name]):
+            assert [*wanted.shape] == shape, name
+            np.testing.assert_allclose(values, wanted.ravel(), atol=1e-6, err_msg=name)
+
+
+def test_more_workgroups_than_an_axis_has_are_folded(open_models: OpenModel) -> None:
+    rows = 16_500  # 4 workgroups each: 66,000
+    wrong, y, groups, limit = open_models("wide").evaluate(
+        f"""async () => {{
+            window.groups = [];
+            const dispatch = GPUComputePassEncoder.prototype.dispatchWorkgroups;
+            GPUComputePassEncoder.prototype.dispatchWorkgroups = function (...counts) {{
+                groups.push(counts);
+                return dispatch.apply(this, counts);
+            }};
+            const model = {LOAD};
+            const x = Float32Array.from({{ length: {rows} * 1024 }}, (_, i) => (i % 1009) - 500);
+            const {{ output }} = await model.forward(x);
+            const wrong = output.data.reduce((sum, value, i) => sum + (value !== Math.max(x[i], 0)), 0);
+            return [wrong, output.shape, groups.at(-1), model.gpu.device.limits.maxStorageBufferBindingSize];
+        }}"""
+    )
+    assert (0, [rows, 1024], [65535, 2, 1]) == (wrong, y, groups)
+    assert limit >= 33_800 * 1024 * 4 > 2**27  # it was asked for
+
+
+def test_an_adapter_that_gives_too_little_is_refused_by_name_and_wasm_answers(open_models: OpenModel) -> None:
+    refused, answer, settled, reasons = open_models("wide", scripts=(REAL_ADAPTER, LEAST_LIMITS)).evaluate(
+        """async () => {
+            const reasons = [];
+            const refused = await attempt(() => loadModel(undefined, { device: 'webgpu' }));
+            const onFallback = ({ code, message }) => reasons.push([code, message]);
+            const model = await loadModel(undefined, { onFallback });
+            const settled = await model.settled;
+            const { output } = await model.forward(new Float32Array(1024).fill(2));
+            return [refused, output.data.reduce((sum, value) => sum + value), settled, reasons];
+        }"""
+    )
+    ((code, message),) = reasons
+    assert (2048, "wasm") == (answer, settled)
+    assert ["device_unavailable"] * 2 == [refused["code"], code]
+    for text in (refused["message"], message):
+        assert "gives maxStorageBufferBindingSize = 134217728; the model needs 138444800" in text
 
 
 # ── which device ────────────────────────────────────────────────────────────────────────────────────────

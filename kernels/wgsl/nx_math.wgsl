@@ -2,8 +2,8 @@
 // A shader gets those that it uses. Each is a line, or ends with a brace at a line's start.
 //
 // WGSL lets an implementation take it that no NaN and no infinity exists, and flush denormals: what is said of them here
-// holds where it does not. Bit tests always work. The builtins that are called bare (sqrt, log, log2, abs and roundings)
-// have bounds in the specification that suffice; sin is allowed 2^-11 off there, exp 2 |x| ulp, and atan 4096 ulp.
+// holds where it does not. Bit tests always work. The builtins that are called bare (sqrt, abs, roundings, and log and log2
+// of normal numbers) have bounds in the specification that suffice; sin is allowed 2^-11 off there, exp 2 |x| ulp, and atan 4096 ulp.
 // Bounds named below are of the formula, each operation rounded once.
 
 fn nx_isnan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -17,6 +17,10 @@ var<private> nx_inf_bits: u32 = 0x7f800000u;
 var<private> nx_nan_bits: u32 = 0x7fc00000u;
 fn nx_inf() -> f32 { return bitcast<f32>(nx_inf_bits); }
 fn nx_nan() -> f32 { return bitcast<f32>(nx_nan_bits); }
+
+// Comparisons that a NaN fails: a compiler that takes it that there is none turns `!(a < b)` into `a >= b`.
+fn nx_lt(a: f32, b: f32) -> bool { return a < b && !(nx_isnan(a) || nx_isnan(b)); }
+fn nx_le(a: f32, b: f32) -> bool { return a <= b && !(nx_isnan(a) || nx_isnan(b)); }
 
 // A NaN in either comes out, as from nx_max in C.
 fn nx_max(a: f32, b: f32) -> f32 { return select(b, a, a > b || nx_isnan(a)); }
@@ -64,8 +68,9 @@ fn nx_exp2(x: f32) -> f32 {
   return select(y, x, nx_isnan(x));
 }
 
-// e^x - 1: near 0 without the 1 that would cancel.
+// e^x - 1: near 0 without the 1 that would cancel, and with the sign of a zero.
 fn nx_expm1(x: f32) -> f32 {
+  if (x == 0.0) { return x; }
   if (abs(x) < 0.34) { return nx_exp_part(x); }
   return nx_exp(x) - 1.0;
 }
@@ -88,13 +93,30 @@ fn nx_tanh(x: f32) -> f32 {
   return select(nx_copysign(select(large, p * z * a + a, a < 0.625), x), x, nx_isnan(x));
 }
 
-fn nx_log10(x: f32) -> f32 { return log2(x) * 0.30102999566398120; }
+// The builtins may take a denormal for 0, or for the smallest normal number: it is scaled first.
+fn nx_log(x: f32) -> f32 {
+  let tiny = x < 1.17549435e-38;
+  return nx_log_ends(x, log(select(x, x * 16777216.0, tiny)) - select(0.0, 16.635532333438687, tiny));
+}
+fn nx_log2(x: f32) -> f32 {
+  let tiny = x < 1.17549435e-38;
+  return nx_log_ends(x, log2(select(x, x * 16777216.0, tiny)) - select(0.0, 24.0, tiny));
+}
+// A logarithm y of x, but for what the builtins say as they like: SwiftShader's take 0 for the smallest normal number.
+fn nx_log_ends(x: f32, y: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  if ((bits & 0x7fffffffu) == 0u) { return -nx_inf(); }
+  if (bits == 0x7f800000u || nx_isnan(x)) { return x; }
+  return select(y, nx_nan(), bits >= 0x80000000u);
+}
+fn nx_log10(x: f32) -> f32 { return nx_log2(x) * 0.30102999566398120; }
 
 // What rounding lost of 1 + x, made good; as nx_math.h.
 fn nx_log1p(x: f32) -> f32 {
   let u = 1.0 + x;
   let lost = select(1.0 - (u - x), x - (u - 1.0), x < 1.0);
-  return select(select(log(u), log(u) + lost / u, u > 0.0 && u < 1e30), x, abs(x) < 1e-8);
+  let y = nx_log(u);
+  return select(select(y, y + lost / u, u > 0.0 && u < 1e30), x, abs(x) < 1e-8);
 }
 
 // The fits of nx_math.h.
@@ -143,7 +165,7 @@ fn nx_sin_of(r: f32, quarter: i32) -> f32 {
 }
 fn nx_sin(x: f32) -> f32 {
   let t = nx_turned(x);
-  return nx_sin_of(t.x, i32(t.y));
+  return select(nx_sin_of(t.x, i32(t.y)), x, x == 0.0);  // -0 too
 }
 fn nx_cos(x: f32) -> f32 {
   let t = nx_turned(x);
@@ -153,7 +175,7 @@ fn nx_tan(x: f32) -> f32 {
   let t = nx_turned(x);
   let s = nx_sine(t.x);
   let c = nx_cosine(t.x);
-  return select(s / c, -c / s, (i32(t.y) & 1) == 1);
+  return select(select(s / c, -c / s, (i32(t.y) & 1) == 1), x, x == 0.0);
 }
 
 // asin(x) for x within [0, 1/2], after Cephes.
@@ -327,15 +349,20 @@ fn nx_floordiv(a: f32, b: f32) -> f32 {
   return select(floor(q), floor(q) + 1.0, q - floor(q) > 0.5);
 }
 
-// Whole numbers: they wrap around, and a division by zero gives 0.
-fn nx_fmod_i(a: i32, b: i32) -> i32 { return select(a % select(b, 1, b == 0 || b == -1), 0, b == 0 || b == -1); }
+// Whole numbers: they wrap around, and a division by zero gives 0. There is no % here: OpenGL leaves open what it makes of
+// negative numbers, and wgpu passes it on.
+fn nx_fmod_i(a: i32, b: i32) -> i32 {
+  let d = select(b, 1, b == 0 || b == -1);
+  return a - a / d * d;
+}
 fn nx_mod_i(a: i32, b: i32) -> i32 {
   let r = nx_fmod_i(a, b);
   return select(r, r + b, r != 0 && (r ^ b) < 0);
 }
 fn nx_floordiv_i(a: i32, b: i32) -> i32 {
   if (b == 0 || b == -1) { return b * a; }
-  return a / b - select(0, 1, a % b != 0 && (a ^ b) < 0);
+  let q = a / b;
+  return q - select(0, 1, q * b != a && (a ^ b) < 0);
 }
 // By squaring. A negative power of a whole number is a fraction, and only 1 and -1 have a whole one.
 fn nx_pow_i(x: i32, n: i32) -> i32 {

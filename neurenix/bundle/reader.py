@@ -72,9 +72,10 @@ class Bundle:
                 "use device='cpu'"
             )
         table = self.manifest["webgpu"]
-        content = self.read(table["file"])
+        tables = [table, *([table["half"]] if "half" in table else [])]
+        texts = {each["file"]: self.read(each["file"]) for each in tables}
         with malformed(table["file"]):
-            return read_shaders(table, content)
+            return read_shaders(table, texts)
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -47,13 +47,30 @@ def shader_file(name: str) -> str:
     return f"{name}.wgsl"
 
 
+def half_file(name: str) -> str:
+    """Return the name of the file that holds a model's shaders for float16."""
+    return f"{name}.f16.wgsl"
+
+
 def describe_shaders(name: str, shaders: ShaderPlan) -> dict[str, Any]:
     """Return what the manifest says under `webgpu`."""
-    return {"file": shader_file(name), **describe(shaders)}
+    table = {"file": shader_file(name), **describe(shaders)}
+    if shaders.half is not None:
+        table["half"] = {"file": half_file(name), **table["half"]}
+    return table
 
 
-def read_shaders(table: Mapping[str, Any], text: bytes) -> ShaderPlan:
-    """Return the ShaderPlan that a checked table describes, with its shaders cut from the file."""
+def shader_texts(name: str, shaders: ShaderPlan) -> dict[str, bytes]:
+    """Return the files of a model's shaders."""
+    texts = {shader_file(name): shaders.text().encode()}
+    if shaders.half is not None:
+        texts[half_file(name)] = shaders.half.text().encode()
+    return texts
+
+
+def read_shaders(table: Mapping[str, Any], texts: Mapping[str, bytes]) -> ShaderPlan:
+    """Return the ShaderPlan that a checked table describes, with its shaders cut from the files that it names."""
+    text = texts[table["file"]]
     shaders = {}
     for row in table["shaders"]:
         source = text[row["from"] : row["to"]].decode("utf-8", "strict")
@@ -69,11 +86,13 @@ def read_shaders(table: Mapping[str, Any], text: bytes) -> ShaderPlan:
         dict(table["limits"]),
         table["flops"],
         table.get("special", ""),
+        read_shaders(table["half"], texts) if "half" in table else None,
+        table.get("tolerance"),
     )
 
 
-def check_shaders(table: Any, plan: Plan, files: Mapping[str, Any]) -> None:
-    """Raise BundleError, KeyError or TypeError unless a table fits the plan and its file."""
+def check_shaders(table: Any, plan: Plan, files: Mapping[str, Any], half: bool = False) -> None:
+    """Raise BundleError, KeyError or TypeError unless a table, that for float16 or the other, fits plan and files."""
     file = as_text(table["file"])
     _need(file in files, f"it names '{file}' and does not list it in 'files'")
     _check_limits(table["limits"])
@@ -82,7 +101,7 @@ def check_shaders(table: Any, plan: Plan, files: Mapping[str, Any]) -> None:
     for size in sizes:
         _need(0 < size < LARGEST_BUFFER and size % 4 == 0, f"a buffer has {size} bytes")
     regions = {as_text(n): _region(n, r, sizes) for n, r in table["regions"].items()}
-    _check_tensors(regions, plan)
+    _check_tensors(regions, plan, half)
     _check_texts(as_list(table["shaders"]), files[file]["size"])
     params_size = as_count(table["paramsSize"])
     _need(0 < params_size < LARGEST_BUFFER and params_size % 4 == 0, f"its params have {params_size} bytes")
@@ -102,6 +121,12 @@ def check_shaders(table: Any, plan: Plan, files: Mapping[str, Any]) -> None:
     as_count(table["flops"])
     _need(isinstance(table["auto"], bool), "'auto' is no condition")
     as_text(table.get("special", ""))
+    _need(("tolerance" in table) == half and not (half and "half" in table), "its float16 is not where it should be")
+    if half:
+        tolerance = table["tolerance"]
+        _need(type(tolerance) in (int, float) and 0 <= tolerance <= 1, f"its tolerance is {str(tolerance)[:40]}")
+    if "half" in table:
+        check_shaders(table["half"], plan, files, half=True)
 
 
 def _dispatch(row: Mapping[str, Any], names: list[str]) -> Dispatch:
@@ -145,11 +170,11 @@ def _region(name: str, row: Mapping[str, Any], sizes: list[int]) -> Region:
     _need(region.offset % BINDING_ALIGNMENT == 0, f"{where} does not start at a multiple of {BINDING_ALIGNMENT}")
     _need(region.size > 0 and region.size % 4 == 0, f"{where} has {region.size} bytes")
     _need(region.offset + region.size <= sizes[region.buffer], f"{where} ends outside its buffer")
-    _need(region.type in ("f32", "i32"), f"{where} has elements of type {region.type!r:.40}")
+    _need(region.type in ("f32", "i32", "f16"), f"{where} has elements of type {region.type!r:.40}")
     return region
 
 
-def _check_tensors(regions: Mapping[str, Region], plan: Plan) -> None:
+def _check_tensors(regions: Mapping[str, Region], plan: Plan, half: bool) -> None:
     """Every tensor that a runtime writes or reads must fit its region, as elements that hold its dtype."""
     for name in (*plan.tensors, *plan.inputs, *plan.results):
         _need(name in regions, f"'{name}' has no region")
@@ -161,9 +186,11 @@ def _check_tensors(regions: Mapping[str, Region], plan: Plan) -> None:
         else:
             continue  # a shader's own scratch memory
         of = plan.dtype(name).name
-        fitting = "f32" if of == "float32" else "i32" if of in _WHOLE else None
-        _need(region.type == fitting, f"'{name}' is {of}, its region of type {region.type}")
-        _need(4 * count <= region.size, f"'{name}' has {count} elements, its region {region.size} bytes")
+        between = half and name not in plan.inputs and name not in plan.results
+        fitting = ("f32", "f16")[: 2 if between else 1] if of == "float32" else ("i32",) if of in _WHOLE else ()
+        _need(region.type in fitting, f"'{name}' is {of}, its region of type {region.type}")
+        width = 2 if region.type == "f16" else 4
+        _need(width * count <= region.size, f"'{name}' has {count} elements, its region {region.size} bytes")
     taken: dict[int, list[tuple[int, int, str]]] = {}
     for name in plan.tensors:
         region = regions[name]

@@ -15,7 +15,7 @@ from typing import Any
 from neurenix.bundle import golden as gd
 from neurenix.bundle.description import describe
 from neurenix.bundle.golden import Golden
-from neurenix.bundle.shaders import describe_shaders, shader_file
+from neurenix.bundle.shaders import describe_shaders, shader_texts
 from neurenix.bundle.templates import render
 from neurenix.errors import OutputError
 from neurenix.graph.packing import aligned
@@ -81,7 +81,7 @@ def bundle_files(
     data: dict[str, bytes] = {**shards, f"{name}.c": source.encode()}
     data |= {form.file: form.content for form in compiled}
     if shaders is not None:
-        data[shader_file(name)] = shaders.text().encode()
+        data |= shader_texts(name, shaders)
     manifest = {
         "format": FORMAT,
         "generator": generator,

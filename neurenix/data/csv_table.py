@@ -63,7 +63,8 @@ def read_csv(
     """Read a CSV file in UTF-8.
 
     The first line names the columns unless `header` does. A column whose every value is a number holds numbers,
-    any other categories, in alphabetic order; `types` says "number" or "category" where that guess is wrong.
+    one of words categories, in alphabetic order; `types` says "number" or "category" where that guess is wrong, and
+    must where most values are numbers and some are not.
     `categories` gives the words and their order, such as those of the table that the model was trained on. Columns
     to `ignore` are left out, whatever they hold.
     Raises InputError, with the line and the column, for a missing value, a word that is no number, an unknown
@@ -88,7 +89,7 @@ def read_csv(
         for line, value in zip(lines, values):
             if value.lower() in _MISSING and value not in (known or ()):
                 raise InputError(f"{source}, line {line}: column '{name}' has no value ({value!r})")
-        if kind == "number" or (kind is None and all(_number(v) is not None for v in values)):
+        if kind == "number" or (kind is None and known is None and _are_numbers(values, lines, name, source)):
             columns[name] = _numbers(values, lines, name, source)
         else:
             words[name] = known if known is not None else tuple(sorted(set(values)))
@@ -116,7 +117,9 @@ def _rows(path: Path, header: Sequence[str] | None, delimiter: str) -> tuple[lis
                 rows.append(stripped)
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path} as CSV: {error} -- save it as UTF-8") from error
+    except (OSError, csv.Error) as error:
         raise InputError(f"cannot read {path} as CSV: {error}") from error
     if not names or not rows:
         raise InputError(f"{path} has no rows below its header")
@@ -124,6 +127,19 @@ def _rows(path: Path, header: Sequence[str] | None, delimiter: str) -> tuple[lis
     if twice:
         raise InputError(f"{path}: each column needs a name of its own; {twice[0]!r} is empty or used twice")
     return names, lines, rows
+
+
+def _are_numbers(values: Sequence[str], lines: Sequence[int], name: str, path: Path) -> bool:
+    """Guess the type of a column. Raises InputError for one of numbers with a few words among them: a slip."""
+    words = [(line, text) for line, text in zip(lines, values) if _number(text) is None]
+    if words and 2 * len(words) < len(values):
+        line, text = words[0]
+        count = len(values) - len(words)
+        raise InputError(
+            f"{path}, line {line}: column '{name}' has {text!r} among {count} numbers -- correct it, or give the "
+            "column the type 'category'"
+        )
+    return not words
 
 
 def _number(text: str) -> float | None:

@@ -23,12 +23,12 @@ from neurenix.expr.primitives import (
     tanh,
     where,
 )
-from neurenix.expr.printing import print_c, print_c_scalar, print_wgsl, vectorises
+from neurenix.expr.printing import print_c, print_c_scalar, vectorises
 
 __all__ = [
     "Expr", "PRIMITIVES", "Primitive", "absolute", "both", "call", "cast", "const",
     "derivative", "equal", "erf", "evaluate", "exp", "expm1", "from_json",
     "is_mask", "log", "log1p", "mask", "maximum", "minimum", "negation", "number", "operand",
-    "operands_of", "print_c", "print_c_scalar", "print_wgsl", "sqrt", "substitute", "tanh",
+    "operands_of", "print_c", "print_c_scalar", "sqrt", "substitute", "tanh",
     "times", "to_json", "tree_size", "vectorises", "where",
 ]  # fmt: skip

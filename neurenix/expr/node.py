@@ -78,6 +78,8 @@ class Primitive:
     loops the same text calls `nx_exp_1` for a float's `nx_exp`, `nx_exp_d` for a double's, and `nx_max_i` for an
     integer's `nx_max` (`nx_max_u` for an unsigned one's), unless `c_integer` says otherwise. `c` is empty where only
     whole numbers make sense, which vectors do not hold.
+    `wgsl` prints WGSL's f32, or its bool where the arguments are conditions, and `wgsl_integer` its i32 where that is
+    another text. A builtin stands there only where it is accurate enough and its NaN is the reference's.
     `kind` is what the result is: "same" as the arguments, or always "bool", "float", "integer" or "unsigned", which
     is uint64 alone: a signed number of 64 bits holds every other whole one.
     `gradient(y, *args)` gives dy/darg for each argument. `identity` is the right operand that changes
@@ -96,6 +98,7 @@ class Primitive:
     kind: str = "same"
     takes_masks: bool = False
     c_integer: str | None = None
+    wgsl_integer: str | None = None
     simplify: Callable[..., Expr | None] | None = None
 
 
@@ -130,8 +133,12 @@ def call(name: str, *args: Scalar) -> Expr:
             return const(float(row.numpy(*(np.float64(e.value) for e in exprs))))
     if name == "select" and exprs[0].op == "const":  # a condition that is known is no mask that C could print
         return exprs[1] if exprs[0].value else exprs[2]
+    if name == "select" and numbered(exprs[0]):
+        exprs = (mask(exprs[0]), *exprs[1:])
+    if name == "select" and exprs[0].op == "not":
+        exprs = (exprs[0].args[0], exprs[2], exprs[1])
     if name == "select" and not is_mask(exprs[0]):  # nor is a number: it means that it is not 0
-        return make(name, (call("eq", exprs[0], 0), number(exprs[2]), number(exprs[1])))
+        return call(name, call("eq", exprs[0], 0), exprs[2], exprs[1])
     if name == "select":
         exprs = (exprs[0], number(exprs[1]), number(exprs[2]))
     else:
@@ -151,9 +158,20 @@ def is_mask(expr: Expr) -> bool:
 
 def number(expr: Expr) -> Expr:
     """Return an expression that is a number: 1 or 0 for a condition."""
-    return make("select", (expr, const(1), const(0))) if is_mask(expr) else expr
+    return call("select", expr, 1, 0) if is_mask(expr) else expr
 
 
 def mask(expr: Expr) -> Expr:
     """Return an expression that is a condition: whether a number is not 0."""
-    return expr if is_mask(expr) else call("not", call("eq", expr, 0))
+    if is_mask(expr):
+        return expr
+    return numbered(expr) or call("not", call("eq", expr, 0))
+
+
+def numbered(expr: Expr) -> Expr | None:
+    """Return the condition that an expression is 1 or 0 by, as `number` makes it; None where there is none."""
+    if expr.op == "select" and expr.args[1:] == (const(1), const(0)):
+        return expr.args[0]
+    if expr.op == "select" and expr.args[1:] == (const(0), const(1)):
+        return call("not", expr.args[0])
+    return None

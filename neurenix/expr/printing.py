@@ -1,4 +1,4 @@
-"""Prints expressions as C, over float32 vectors or over single values of any kind, and as WGSL."""
+"""Prints expressions as C, over float32 vectors or over single values of any kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from neurenix.errors import GraphError
 from neurenix.expr.algebra import walk
 from neurenix.expr.node import PRIMITIVES, Expr
 
@@ -66,13 +65,6 @@ def print_c_scalar(
         return f"({width})({text})" if widened else text
 
     return _print(expr, operands, template, number, statement, passed)
-
-
-def print_wgsl(expr: Expr, operands: Sequence[str]) -> tuple[list[str], str]:
-    """Print an expression as WGSL over f32 values."""
-    return _print(
-        expr, operands, lambda e: PRIMITIVES[e.op].wgsl, lambda v, _: _wgsl_float(v), lambda e, n, t: f"let {n} = {t};"
-    )
 
 
 def kinds_of(expr: Expr, operands: Sequence[str]) -> dict[Expr, str]:
@@ -155,10 +147,3 @@ def _c_double(value: float) -> str:
     if math.isfinite(value):
         return repr(value)
     return '__builtin_nan("")' if math.isnan(value) else ("-" if value < 0 else "") + "__builtin_inf()"
-
-
-def _wgsl_float(value: float) -> str:
-    value = _float32(value)
-    if not math.isfinite(value):
-        raise GraphError(f"WGSL has no literal for {value}")
-    return f"f32({value!r})"

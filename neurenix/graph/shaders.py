@@ -6,7 +6,7 @@ It is data and nothing else: printed by the compiler, run by the wgpu engine her
     {
       "limits":     {NAME: least value},            what the device must be asked for; absent: WebGPU's default will do
       "buffers":    [{"size": bytes}],              one GPUBuffer each, usage STORAGE | COPY_SRC | COPY_DST
-      "regions":    {NAME: {"buffer": index, "offset": bytes, "size": bytes, "type": "f32" | "i32"}},
+      "regions":    {NAME: {"buffer": index, "offset": bytes, "size": bytes, "type": "f32" | "i32" | "f16"}},
       "paramsSize": bytes,                          of one more buffer, usage UNIFORM | COPY_DST
       "shaders":    [{"name", "from": byte, "to": byte, "bindings": ["read" | "write", …], "params": count}],
       "dispatches": [{"shader": index, "bindings": [region NAME, …], "params": [size, …], "at": bytes,
@@ -14,6 +14,7 @@ It is data and nothing else: printed by the compiler, run by the wgpu engine her
       "flops":      count,                          the arithmetic of one example at its largest
       "auto":       true | false,                   whether that is so much that a GPU is worth asking
       "special":    text                            why it needs NaN or infinities; absent: it shows no need of them
+      "half":       {"tolerance", …}                the same model for a device with "shader-f16": another such table
     }
 
 A *size* is an integer or an expression of the model's dims, as everywhere in the manifest. Every shader has the entry
@@ -23,8 +24,9 @@ at `at` in the params buffer. A dispatch needs `groups` workgroups: 0 of them me
 65,535 are `(groups, 1)`; more are `(65535, ceil(groups / 65535))`, and shaders pass over what is too much. Shaders that
 users wrote say how many along each axis.
 
-A region holds the tensor of its name row-major, 4 bytes an element: parameters (the names of the manifest's `tensors`,
-each in its layout of the weights file) are written once, inputs before every call, and outputs read after it. Whole
+A region holds the tensor of its name row-major, 4 bytes an element, or 2 in float16: parameters (the names of the
+manifest's `tensors`, each in its layout of the weights file) are written once, inputs before every call, and outputs
+read after it. Whole
 numbers and conditions are 32-bit signed integers on the GPU, whatever their dtype: an input of a wider one must be
 checked to fit before it is written.
 """
@@ -44,6 +46,13 @@ MOST_GROUPS = 65535
 # From here a GPU may answer sooner than WebAssembly does: submitting work and reading an answer back takes some 2 ms in
 # browsers, in which one core computes this much.
 WORTHWHILE_FLOPS = 100_000_000
+# Where tensors are stored as float16, values beyond its largest become that; answers differ by so much at most,
+# relative to 1 or to themselves, whichever is more.
+LARGEST_HALF = 65504
+HALF_TOLERANCE = 0.01
+HALF_FEATURE = "shader-f16"
+# What tensors between inputs and outputs may be stored as.
+PRECISIONS = ("float32", "float16")
 # The defaults that every WebGPU device has and no device exceeds unasked; a plan that needs more names it in `limits`.
 DEFAULT_LIMITS = {
     "maxStorageBuffersPerShaderStage": 8,
@@ -60,7 +69,7 @@ Grid = tuple[Size, Size, Size]
 
 @dataclass(frozen=True)
 class Region:
-    """Where a tensor lies: `size` bytes at `offset` of a buffer, as elements of a WGSL type, "f32" or "i32"."""
+    """Where a tensor lies: `size` bytes at `offset` of a buffer, as elements of a WGSL type: "f32", "i32" or "f16"."""
 
     buffer: int
     offset: int
@@ -97,7 +106,8 @@ class ShaderPlan:
     """A compiled model for a GPU: `buffers` are sizes in bytes, `limits` what a device must be asked for.
 
     `flops` is the arithmetic of one example at its largest. `special` says why the model needs NaN or infinities,
-    which WGSL lets a GPU ignore; it is empty where nothing shows that it does.
+    which WGSL lets a GPU ignore; it is empty where nothing shows that it does. `half` is the same model for a device
+    that has HALF_FEATURE: tensors between inputs and outputs are float16, and answers within `tolerance`.
     """
 
     shaders: Mapping[str, Shader]
@@ -108,6 +118,8 @@ class ShaderPlan:
     limits: Mapping[str, int]
     flops: int = 0
     special: str = ""
+    half: ShaderPlan | None = None
+    tolerance: float | None = None
 
     def text(self) -> str:
         """Return all shaders, one behind the other, as the bundle's file has them."""
@@ -154,6 +166,8 @@ def describe(plan: ShaderPlan) -> dict[str, Any]:
         "flops": plan.flops,
         "auto": plan.flops >= WORTHWHILE_FLOPS,
         **({"special": plan.special} if plan.special else {}),
+        **({} if plan.tolerance is None else {"tolerance": plan.tolerance}),
+        **({} if plan.half is None else {"half": describe(plan.half)}),
     }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ _DAMAGE = (
     OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError,
     NeurenixError, zipfile.BadZipFile, zlib.error, struct.error,
 )  # fmt: skip
+_NOT_FINITE = {text: float(text) for text in ("inf", "-inf", "nan")}
 
 
 def save_graph(graph: Graph, path: Path) -> None:
@@ -63,7 +64,7 @@ def load_graph(path: Path) -> Graph:
 
 
 def attrs_to_json(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a node's attributes: sizes as sizes, an expression as `{"expr": …}`."""
+    """Write a node's attributes: sizes as sizes, an expression as `{"expr": …}`, an infinity as `{"number": "inf"}`."""
     return {key: _attr_to_json(value) for key, value in attrs.items()}
 
 
@@ -82,13 +83,14 @@ def _attr_to_json(value: Any) -> Any:
     plain = value.item() if isinstance(value, np.generic) else value
     if plain is not None and not isinstance(plain, (str, int, float)):
         raise GraphError(f"{value!r} cannot be stored: an attribute is a number, a text, a size or a list of them")
-    if isinstance(plain, float) and not math.isfinite(plain):
-        raise GraphError(f"the attribute {plain} cannot be stored: JSON has no such number")
-    return plain
+    # Strict JSON has no infinity and no NaN.
+    return {"number": str(plain)} if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def _attr_from_json(value: Any) -> Any:
     if isinstance(value, dict):
+        if "number" in value:
+            return _NOT_FINITE[value["number"]]
         return expr.from_json(value["expr"]) if "expr" in value else dims.from_json(value["size"])
     return tuple(map(_attr_from_json, value)) if isinstance(value, list) else value
 

@@ -33,14 +33,17 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise InputError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
     axis = _class_axis("cross_entropy", input)
-    scores = input.log_softmax(axis)
     if as_tensor(target).dtype.numpy.kind == "f":
-        return _soft(scores, as_tensor(target, input.dtype), _weights(input, weight), reduction, label_smoothing)
+        probable = as_tensor(target, input.dtype)
+        return _soft(input.log_softmax(axis), probable, _weights(input, weight), reduction, label_smoothing)
     labels, counted = _labels("cross_entropy", input, target, ignore_index)
     shares = _shares(input, labels, counted, weight)
-    loss = _picked(scores, labels) * -shares
+    if not label_smoothing and reduction == "mean" and shares.any():
+        return input.cross_entropy(Tensor(labels), shares * _share_of_one(shares)).sum()
+    loss = input.cross_entropy(Tensor(labels), shares)
     if label_smoothing:
         classes = _class_count(input)
+        scores = input.log_softmax(axis)
         each = scores if weight is None else scores * _along(_weights(input, weight), input)
         uniform = each.sum(axis) * -counted.astype(shares.dtype)
         loss = loss * (1 - label_smoothing) + uniform * (label_smoothing / classes)
@@ -76,8 +79,12 @@ def _weighted(loss: Tensor, shares: Array, reduction: str) -> Tensor:
     """Reduce; the mean divides by the weights that took part. It is NaN when none did, as in PyTorch."""
     if reduction != "mean":
         return reduced(loss, reduction)
+    return loss.sum() * _share_of_one(shares)
+
+
+def _share_of_one(shares: Array) -> float:
     total = float(shares.sum(dtype=np.float64))
-    return loss.sum() * (1 / total if total else float("nan"))
+    return 1 / total if total else float("nan")
 
 
 def _picked(scores: Tensor, labels: Array) -> Tensor:

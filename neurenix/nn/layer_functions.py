@@ -10,8 +10,7 @@ from neurenix.tensor import Tensor, generator
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input weightᵀ + bias, with a weight of shape (out, in)."""
-    product: Tensor = input @ weight.transpose(0, 1)
-    return product if bias is None else product + bias
+    return input @ weight.transpose(0, 1) if bias is None else input.linear(weight, bias)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
@@ -45,7 +44,7 @@ def drop(input: Tensor, p: float, training: bool, shared_axes: int) -> Tensor:
     shape = input.numpy().shape
     drawn = (*shape[: len(shape) - shared_axes], *(1,) * shared_axes)
     kept = generator().random(drawn, dtype=np.float32) >= p
-    return input * (kept * (1 / (1 - p) if p < 1 else 0.0)).astype(input.dtype.numpy)
+    return input * np.multiply(kept, 1 / (1 - p) if p < 1 else 0.0, dtype=input.dtype.numpy)
 
 
 def check_probability(name: str, p: float) -> None:

@@ -10,8 +10,10 @@ from neurenix.ops import (
     adaptive_pool,
     arithmetic,
     avg_pool,
+    batch_norm,
     comparisons,
     contraction,
+    cross_entropy,
     custom,
     elementwise,
     functions,
@@ -52,6 +54,8 @@ OPS: dict[str, Op] = {
         adaptive_pool,
         normalization,
         statistics,
+        batch_norm,
+        cross_entropy,
         recurrent,
     )
     for row in family.ROWS

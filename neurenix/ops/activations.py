@@ -10,7 +10,7 @@ import numpy as np
 from neurenix import expr as ex
 from neurenix.errors import GraphError
 from neurenix.expr import Expr
-from neurenix.ops import types
+from neurenix.ops import rectified, types
 from neurenix.ops.elementwise import choosing, primitive, row
 from neurenix.ops.functions import error_function
 from neurenix.ops.op import Array, Attrs
@@ -64,7 +64,7 @@ def _hard_sigmoid(x: Expr, alpha: float, beta: float) -> Expr:
 
 
 def _relu_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
-    return ((y <= 0).apply("where", 0.0, g),)
+    return (g.apply("relu_gradient", y),)
 
 
 _sigmoid_expr = primitive("sigmoid")
@@ -75,7 +75,9 @@ ROWS = (
         domain=(-80, 80)),
     # x < 0 ? 0 : x and not max(x, 0): one instruction everywhere, and a NaN stays a NaN. At 0 its own slope would be 1.
     row("relu", 1, lambda x: ex.where(x < 0, 0, x), lambda x: np.maximum(x, 0), "max(x, 0).", dtype=types.number,
-        compute=lambda x: np.maximum(x, 0), gradient=_relu_gradient),
+        compute=rectified.relu, gradient=_relu_gradient),
+    row("relu_gradient", 2, lambda g, y: ex.where(ex.equal(y, 0), 0, g), lambda g, y: np.where(y == 0, 0, g),
+        "g where y, which relu made, is not 0; else 0.", dtype=types.floating, compute=rectified.relu_gradient),
     row("relu6", 1, lambda x: _limited(x, 0, 6), lambda x: np.minimum(np.maximum(x, 0), 6), "x between 0 and 6.",
         dtype=types.number),
     row("leaky_relu", 1, lambda x, negative_slope: ex.where(x > 0, x, negative_slope * x),

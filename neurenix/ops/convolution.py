@@ -11,10 +11,10 @@ import numpy as np
 from neurenix.dims import Shape, Size, smaller
 from neurenix.errors import GraphError
 from neurenix.ops import flops, shapes, types
-from neurenix.ops.convolution_gradients import columns_of, gathered, sample_chunks
+from neurenix.ops.convolution_gradients import columns_of, gathered, multiplied, sample_chunks
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 from neurenix.ops.windows import WINDOW, needs_nchw, padded, sample_window, taps
-from neurenix.threads import each
+from neurenix.threads import each, empty
 
 # Letters: N batch, C/O channels in/out, G groups, H W image, KH KW kernel, P = OH * OW windows, K = C / G * KH * KW.
 
@@ -105,22 +105,40 @@ def _col2im_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     return shape
 
 
-def conv2d(x: Array, w: Array, layout: str, groups: int, **window: Any) -> Array:
-    """Return one matrix product for each group and chunk of samples."""
+def conv2d(x: Array, w: Array, layout: str, groups: int, bias: Array | None = None, **window: Any) -> Array:
+    """Return one matrix product for each group and chunk of samples, plus a bias for each channel."""
     if layout == "NHWC":
         return conv2d_oracle(x, w, layout, groups, **window)
     n, o, oh, ow = shapes.known(shapes.conv2d([x.shape, w.shape], {**window, "layout": layout, "groups": groups}))
     if groups > 1 and w.shape[1] == 1 and o == groups:
-        return _each_channel(x, w, (oh, ow), window)
-    result, by_group = np.empty((n, o, oh, ow), dtype=x.dtype), w.reshape(groups, o // groups, math.prod(w.shape[1:]))
+        made = _each_channel(x, w, (oh, ow), window)
+        return made if bias is None else np.add(made, bias[:, None, None], out=made)
+    result, by_group = empty((n, o, oh, ow), x.dtype), w.reshape(groups, o // groups, math.prod(w.shape[1:]))
 
     def compute(part: slice) -> None:
         columns, _ = columns_of(x[part], (w.shape[2], w.shape[3]), window)
-        flat = np.matmul(by_group, columns.reshape(groups, len(columns) // groups, columns.shape[1]))
+        flat = multiplied(by_group, columns.reshape(groups, len(columns) // groups, columns.shape[1]))
+        if bias is not None:
+            flat += bias.reshape(groups, o // groups, 1)
         result[part] = gathered(flat, result[part].shape)
 
     each(compute, sample_chunks(n, x.shape[1] * w.shape[2] * w.shape[3] * oh * ow))
     return result
+
+
+def _biased(x: Array, w: Array, b: Array, **attrs: Any) -> Array:
+    return conv2d(x, w, "NCHW", bias=b, **attrs)
+
+
+def _biased_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
+    if ins[2] != ins[1][:1]:
+        raise GraphError(f"a weight {shapes.show(ins[1])} takes a bias of {ins[1][0]}, got {shapes.show(ins[2])}")
+    return shapes.conv2d(ins[:2], {**attrs, "layout": "NCHW"})
+
+
+def _biased_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, Any, Any]:
+    dx, dw = conv2d_gradient(g, y, inputs[:2], {**attrs, "layout": "NCHW"})
+    return dx, dw, g.sum((0, 2, 3)) if inputs[2].requires_grad else None
 
 
 def _each_channel(x: Array, w: Array, out: tuple[int, int], window: Attrs) -> Array:
@@ -197,6 +215,11 @@ def _sample_conv2d(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dic
     return [(n, c, h, w), (o, c // groups, *kernel)], {"groups": groups, **sample_window(rng, kernel)}
 
 
+def _sample_biased(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    (x, w), attrs = _sample_conv2d(rng)
+    return [x, w, w[:1]], attrs
+
+
 def _sample_im2col(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     kernel = (int(rng.integers(1, 5)), int(rng.integers(1, 5)))
     n, c = (int(v) for v in rng.integers(1, 8, 2))
@@ -216,6 +239,12 @@ ROWS = (
        kernel=Kernel("conv2d.c", _conv2d_sizes, (None, "panel8"), epilogue=True,
                      defines=lambda attrs: {"NX_GROUPED": ""} if attrs["groups"] > 1 else {},
                      scratch=_conv2d_scratch, channels_last=True), flops=flops.conv2d),
+    # What training runs: the bias is added while the result is in the cache. A traced model holds conv2d and add, which
+    # are compiled; so it has no kernel.
+    Op("biased_conv2d", Family.CONTRACTION, "conv2d of x and w in NCHW, plus a bias (O,) for each channel.", 3,
+       _biased_shape, lambda x, w, b, **attrs: conv2d_oracle(x, w, "NCHW", **attrs) + b[:, None, None],
+       dtype=types.floating, compute=_biased, gradient=_biased_gradient, attrs={**WINDOW, "groups": 1}, domain=(-1, 1),
+       samples=_sample_biased, flops=flops.conv2d),
     Op("im2col", Family.CONTRACTION, "The windows of x (N, C, H, W) as the columns of a (C KH KW, N OH OW) matrix.", 1,
        _im2col_shape, _im2col_oracle, compute=_im2col, attrs={"kernel_size": REQUIRED, **WINDOW},
        samples=_sample_im2col, gradient=lambda g, y, inputs, attrs: (g.col2im(shape=inputs[0].shape, **attrs),),

@@ -3,8 +3,9 @@
 All of them work on a few samples at a time, whose windows stay in the cache from the copy to the product: how many
 depends on the shapes alone, so that sums are the same on every machine's number of threads.
 
-Where windows are one pixel apart they are laid out with the padded image's width: each tap of the kernel is then one
-long run of memory, and the few columns too many are cut off, or meet zeros.
+Where windows are one pixel apart the image's rows are laid out one after the other with their padding in between: what
+follows one row precedes the next. Each tap of the kernel is then one long run of memory, and the few columns too many
+are cut off, or meet zeros.
 """
 
 from __future__ import annotations
@@ -20,24 +21,28 @@ from neurenix.errors import GraphError
 from neurenix.ops import shapes
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Op
 from neurenix.ops.windows import WINDOW, padded, sample_window, taps
-from neurenix.threads import each
+from neurenix.threads import each, empty
 
 _Kernel = tuple[int, int]
 
-# Elements of the windows that are worked on at a time: a megabyte of float32.
-CHUNK = 1 << 18
+# Elements of the windows that are worked on at a time: four megabytes of float32. Fewer would stay in a nearer cache,
+# but threads pass Python's lock to and fro between NumPy's calls, which have to be long for that.
+CHUNK = 1 << 20
+
+# Elements of the windows of all samples from which threads gain more than they cost.
+_SHARED = 1 << 18
 
 
 def sample_chunks(n: int, windows: int) -> list[slice]:
     """Return which samples to work on together, when the windows of one have so many elements."""
     count = -(-n // max(1, CHUNK // max(windows, 1)))
-    if n * windows > CHUNK // 2:  # enough for several threads
-        count = min(n, -(-count // 4) * 4)
+    if n * windows > _SHARED:  # enough for two threads, or for as many as there are chunks
+        count = min(n, -(-count // 2) * 2)
     return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
 def is_wide(window: Attrs) -> bool:
-    """Say whether windows are laid out with the padded image's width."""
+    """Say whether windows are laid out with the image's padding in between."""
     return tuple(window["stride"]) == (1, 1)
 
 
@@ -54,22 +59,31 @@ def columns_of(x: Array, kernel: _Kernel, window: Attrs) -> tuple[Array, int]:
         for i, j, rows, columns in taps(kernel, (oh, ow), window):
             sparse[:, i, j] = image[:, :, rows, columns]
         return sparse.reshape(c * kernel[0] * kernel[1], n * oh * ow), ow
-    width = w + 2 * pw
-    image = np.zeros((c, n, h + 2 * ph + 1, width), dtype=x.dtype)  # the last tap reaches into one row more
-    image[:, :, ph : ph + h, pw : pw + w] = x.transpose(1, 0, 2, 3)
-    flat = image.reshape(c, n, math.prod(image.shape[2:]))
-    wide = np.empty((c, *kernel, n, oh * width), dtype=x.dtype)
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            start = i * dh * width + j * dw
-            wide[:, i, j] = flat[:, :, start : start + oh * width]
+    flat, pixels, width = _laid_out((c, n, h, w), kernel, ow, window, x.dtype)
+    pixels[...] = x.transpose(1, 0, 2, 3)
+    # One copy of overlapping runs, all taps at a time.
+    steps = (flat.strides[0], dh * width * flat.itemsize, dw * flat.itemsize, flat.strides[1], flat.itemsize)
+    wide = empty((c, *kernel, n, oh * width), x.dtype)
+    wide[...] = np.ndarray(wide.shape, flat.dtype, flat, 0, steps)
     return wide.reshape(c * kernel[0] * kernel[1], n * oh * width), width
+
+
+def _laid_out(
+    shape: tuple[int, int, int, int], kernel: _Kernel, ow: int, window: Attrs, dtype: Any
+) -> tuple[Array, Array, int]:
+    """Return zeros (C, N, length), the view of them that is an image (C, N, H, W), and how far its rows are apart."""
+    c, n, h, w = shape
+    (ph, pw), dw = window["padding"], window["dilation"][1]
+    width = max(w + pw, ow)
+    flat = np.zeros((c, n, (h + 2 * ph) * width + pw + (kernel[1] - 1) * dw), dtype=dtype)
+    first = pw + ph * width
+    return flat, flat[:, :, first : first + h * width].reshape(c, n, h, width)[..., :w], width
 
 
 def spread(g: Array, width: int) -> Array:
     """Return g (N, O, OH, OW) as (O, N * OH * width), zeros where the width is more than OW."""
     n, o, oh, ow = g.shape
-    result = np.empty((o, n, oh, width), dtype=g.dtype)
+    result = empty((o, n, oh, width), g.dtype)
     result[..., :ow] = g.transpose(1, 0, 2, 3)
     result[..., ow:] = 0
     return result.reshape(o, n * oh * width)
@@ -88,7 +102,7 @@ def _by_group(matrix: Array, groups: int) -> Array:
 
 def _input_gradient(g: Array, w: Array, shape: Any, groups: int, **window: Any) -> Array:
     n, c, h, wd = shape
-    result = np.empty(shape, dtype=g.dtype)
+    result = empty(shape, g.dtype)
 
     def compute(part: slice) -> None:
         piece = g[part]
@@ -103,21 +117,25 @@ def _images(g: Array, w: Array, shape: tuple[int, int, int, int], groups: int, w
     n, c, h, wd = shape
     kernel, (_, _, oh, ow) = (w.shape[2], w.shape[3]), g.shape
     (ph, pw), (dh, dw) = window["padding"], window["dilation"]
-    width = wd + 2 * pw if is_wide(window) else ow
     by = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:])).transpose(0, 2, 1)
-    parts = np.matmul(by, _by_group(spread(g, width), groups)).reshape(c, *kernel, n, oh, width)
-    image = np.zeros((c, n, h + 2 * ph + 1, wd + 2 * pw), dtype=g.dtype)
     if is_wide(window):
-        flat = image.reshape(c, n, math.prod(image.shape[2:]))
-        lines = parts.reshape(c, *kernel, n, oh * width)
+        flat, rows, width = _laid_out((c, n, h, wd), kernel, ow, window, g.dtype)
+        lines = multiplied(by, _by_group(spread(g, width), groups)).reshape(c, *kernel, n, oh * width)
         for i in range(kernel[0]):
             for j in range(kernel[1]):
                 start = i * dh * width + j * dw
                 flat[:, :, start : start + oh * width] += lines[:, i, j]
-    else:
-        for i, j, rows, columns in taps(kernel, (oh, ow), window):
-            image[:, :, rows, columns] += parts[:, i, j]
+        return np.asarray(rows.transpose(1, 0, 2, 3))
+    parts = multiplied(by, _by_group(spread(g, ow), groups)).reshape(c, *kernel, n, oh, ow)
+    image = np.zeros((c, n, h + 2 * ph, wd + 2 * pw), dtype=g.dtype)
+    for i, j, lines_of, columns in taps(kernel, (oh, ow), window):
+        image[:, :, lines_of, columns] += parts[:, i, j]
     return np.asarray(image[:, :, ph : ph + h, pw : pw + wd].transpose(1, 0, 2, 3))
+
+
+def multiplied(a: Array, b: Array) -> Array:
+    """Return the products of two stacks of matrices."""
+    return np.asarray(np.matmul(a, b, out=empty((a.shape[0], a.shape[1], b.shape[2]), b.dtype)))
 
 
 def _weight_gradient(g: Array, x: Array, kernel_size: Any, groups: int, **window: Any) -> Array:
@@ -129,7 +147,8 @@ def _weight_gradient(g: Array, x: Array, kernel_size: Any, groups: int, **window
         part = parts[index]
         columns, width = columns_of(x[part], kernel_size, window)
         left, right = _by_group(spread(g[part], width), groups), _by_group(columns, groups)
-        np.matmul(left, right.transpose(0, 2, 1), out=sums[index])
+        for group in range(groups):  # dot: where the result is small, matmul keeps Python's lock
+            np.dot(left[group], right[group].T, out=sums[index, group])
 
     each(compute, range(len(parts)))
     return np.asarray(sums.sum(axis=0).reshape(o, inner, *kernel_size))

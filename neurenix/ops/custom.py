@@ -15,9 +15,10 @@ import numpy as np
 
 from neurenix.dims import Dim, Shape, Size, product
 from neurenix.dtypes import DTYPES, DType, dtype
-from neurenix.errors import GraphError, InputError, NeurenixError, UnsupportedError
+from neurenix.errors import GraphError, InputError, UnsupportedError
 from neurenix.ops.op import REQUIRED, Attrs, Family, Kernel, Op
 from neurenix.ops.shapes import show
+from neurenix.ops.user_functions import asked, guarded
 from neurenix.ops.user_source import ANY, UserSource
 
 NAME = re.compile(r"([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*")
@@ -27,6 +28,7 @@ ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]*")
 ShapeRule = Callable[..., Sequence[Size]]
 DTypeRule = Callable[..., str]
 SizesRule = Callable[..., Mapping[str, Size]]
+CoversRule = Callable[..., Sequence[Size]]
 
 _rows: dict[str, Op] = {}
 
@@ -138,7 +140,7 @@ def make_row(
             if any(s != shapes[0] for s in shapes):
                 raise GraphError(f"the inputs have different shapes, {', '.join(map(show, shapes))}")
             return shapes[0]
-        made = _asked(name, "shape rule", shape, shapes, attrs)
+        made = asked("", "shape rule", shape, shapes, attrs)
         if not isinstance(made, (tuple, list)) or not all(map(_is_size, made)):
             raise GraphError(f"its shape rule must return a tuple of sizes, got {made!r:.60}")
         return tuple(s if isinstance(s, Dim) else int(s) for s in made)
@@ -153,13 +155,13 @@ def make_row(
             return dtypes[0]
         made = dtype_rule
         if not isinstance(made, str):
-            made = _asked(name, "dtype rule", made, [of.name for of in dtypes], attrs)
+            made = asked("", "dtype rule", made, [of.name for of in dtypes], attrs)
         return _precise(dtype(made), dtypes)
 
     def arguments(shapes: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, Size]:
         if sizes is None:
             return {"n": product(out)}
-        made = _asked(name, "rule for sizes", sizes, shapes, attrs)
+        made = asked(f"op '{name}': ", "rule for sizes", sizes, shapes, attrs)
         if not isinstance(made, Mapping) or not all(isinstance(k, str) and _is_size(v) for k, v in made.items()):
             raise GraphError(f"op '{name}': its rule for sizes must return a dict of names and sizes, got {made!r:.60}")
         return {k: v if isinstance(v, Dim) else int(v) for k, v in made.items()}
@@ -169,9 +171,20 @@ def make_row(
         defines=lambda attrs: macros(source, attrs),
     )  # fmt: skip
     return Op(
-        name, Family.CUSTOM, doc, len(source.takes), infer, oracle, dtype=infer_dtype, gradient=gradient,
-        attrs=dict(source.attrs), domain=domain, tolerance=tolerance, kernel=kernel,
+        name, Family.CUSTOM, doc, len(source.takes), infer, guarded(name, oracle), dtype=infer_dtype,
+        gradient=gradient, attrs=dict(source.attrs), domain=domain, tolerance=tolerance, kernel=kernel,
     )  # fmt: skip
+
+
+def covered(row: Op, shapes: Sequence[Shape], out: Shape, attrs: Attrs) -> tuple[Size, ...]:
+    """Return how many invocations a custom op's shader takes along x, perhaps y and z: by default one an element."""
+    rule = source_of(row).covers
+    if rule is None:
+        return (product(out),)
+    made = asked(f"op '{row.name}': ", "rule for what it covers", rule, shapes, attrs)
+    if not isinstance(made, (tuple, list)) or not 1 <= len(made) <= 3 or not all(map(_is_size, made)):
+        raise GraphError(f"op '{row.name}': its rule 'covers' must return one to three sizes, got {made!r:.60}")
+    return tuple(s if isinstance(s, Dim) else int(s) for s in made)
 
 
 def macros(source: UserSource, attrs: Attrs) -> dict[str, str]:
@@ -224,17 +237,6 @@ def _is_number(value: Any) -> bool:
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, (int, np.integer, Dim)) and not isinstance(value, bool)
-
-
-def _asked(name: str, what: str, rule: Callable[..., Any], inputs: Sequence[Any], attrs: Attrs) -> Any:
-    """Call a user's rule; whatever it raises is a GraphError that names it."""
-    try:
-        return rule(*inputs, **attrs)
-    except NeurenixError:
-        raise
-    except Exception as error:
-        shown = ", ".join(show(i) if isinstance(i, tuple) else str(i) for i in inputs)
-        raise GraphError(f"op '{name}': its {what} raised {type(error).__name__} for {shown}: {error}") from error
 
 
 def _precise(made: DType, dtypes: Sequence[DType]) -> DType:

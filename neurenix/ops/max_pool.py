@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurenix.dims import Shape
-from neurenix.ops import shapes, types
+from neurenix.ops import pieces, shapes, types
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
 from neurenix.ops.pooling import (
     axis_taps,
@@ -23,6 +23,7 @@ from neurenix.ops.pooling import (
     sample_pool,
 )
 from neurenix.ops.windows import needs_nchw
+from neurenix.threads import each, empty
 
 ATTRS = {
     "kernel_size": REQUIRED, "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "ceil_mode": False,
@@ -36,11 +37,26 @@ LARGEST = {
     "NX_POOL_FINISH(a, taken, whole)": "(a)",
 }
 
+# Elements of an image into which a thread scatters with profit.
+_WORTH = 1 << 17
+
 
 @in_either_layout
 def _max_pool2d(x: Array, **attrs: Any) -> Array:
-    out = shapes.known(pooled([x.shape], attrs))[2:]
-    return reduce_windows(np.maximum, padded(x, attrs, -np.inf), attrs, out)
+    shape, grown = shapes.known(pooled([x.shape], attrs)), _grown(x, attrs)
+    result = empty(shape, x.dtype)
+
+    def compute(part: slice) -> None:
+        xp = padded(x[part], attrs, -np.inf) if grown else x[part]
+        reduce_windows(np.maximum, xp, attrs, shape[2:], result[part])
+
+    each(compute, pieces.shared(x.shape))
+    return result
+
+
+def _grown(x: Array, attrs: Attrs) -> bool:
+    """Say whether some windows reach over the image's edge."""
+    return any(map(any, borders(x.shape, attrs)))
 
 
 @in_either_layout
@@ -54,34 +70,60 @@ def _max_pool2d_oracle(x: Array, **attrs: Any) -> Array:
     return np.asarray(picked[:, :, :oh, :ow].max(axis=(4, 5)))
 
 
-def _winners(x: Array, attrs: Attrs, y: Array | None = None) -> Iterator[tuple[slice, slice, Array]]:
-    """Yield for each tap where it is the first to hold its window's maximum (PyTorch's rule for equal ones).
-
-    `y` are the maxima, where they are known.
-    """
+def _winners(x: Array, attrs: Attrs) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield for each tap of the padded image where it is the first to hold its window's maximum."""
     needs_nchw("max_pool2d", attrs)
     xp, out = padded(x, attrs, -np.inf), shapes.known(pooled([x.shape], attrs))[2:]
-    if y is None:
-        y = reduce_windows(np.maximum, xp, attrs, out)
+    yield from _first(xp, reduce_windows(np.maximum, xp, attrs, out), _taps(out, attrs), False)
+
+
+def _taps(out: Sequence[int], attrs: Attrs) -> list[tuple[slice, slice]]:
+    return [(rows, cols) for rows in axis_taps(0, out, attrs) for cols in axis_taps(1, out, attrs)]
+
+
+def _first(
+    xp: Array, y: Array, taps: Sequence[tuple[slice, slice]], inside: bool
+) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield for each tap where it is the first that is y: PyTorch's rule for equal ones.
+
+    Where all windows lie `inside` the image the last tap takes what is left.
+    """
     free = np.ones(y.shape, dtype=bool)
-    for rows in axis_taps(0, out, attrs):
-        for cols in axis_taps(1, out, attrs):
-            wins = xp[:, :, rows, cols] == y
-            wins &= free
-            free ^= wins
-            yield rows, cols, wins
+    for rows, cols in taps[:-1] if inside else taps:
+        wins = xp[:, :, rows, cols] == y
+        wins &= free
+        free ^= wins
+        yield rows, cols, wins
+    if inside:
+        yield *taps[-1], free
 
 
 def scatter(x: Array, g: Array, y: Array | None = None, **attrs: Any) -> Array:
-    result = np.zeros(padded(x, attrs, 0).shape, dtype=g.dtype)
-    apart = all(s >= d * (k - 1) + 1 for s, d, k in zip(attrs["stride"], attrs["dilation"], attrs["kernel_size"]))
-    for rows, cols, wins in _winners(x, attrs, y):
-        place = result[:, :, rows, cols]
-        if apart:  # windows that share no element: every place is written once
-            np.multiply(g, wins, out=place)
-        else:
-            place += g * wins
-    return inner(result, x.shape, attrs)
+    """Put g where the maxima y are, found where they are not given, in pieces of samples."""
+    needs_nchw("max_pool2d", attrs)
+    grown, out, kernel = _grown(x, attrs), g.shape[2:], attrs["kernel_size"]
+    apart = all(s >= d * (k - 1) + 1 for s, d, k in zip(attrs["stride"], attrs["dilation"], kernel))
+    # Windows that lie side by side write every place once.
+    whole = apart and not grown and all(o * k == s for o, k, s in zip(out, kernel, x.shape[2:]))
+    result, taps = empty(x.shape, g.dtype), _taps(out, attrs)
+
+    def compute(part: slice) -> None:
+        xp = padded(x[part], attrs, -np.inf) if grown else x[part]
+        largest = reduce_windows(np.maximum, xp, attrs, out) if y is None else y[part]
+        piece = np.zeros(xp.shape, dtype=g.dtype) if grown else result[part]
+        if not (grown or whole):
+            piece.fill(0)
+        for rows, cols, wins in _first(xp, largest, taps, inside=not grown):
+            place = piece[:, :, rows, cols]
+            if apart:  # windows that share no element
+                np.multiply(g[part], wins, out=place)
+            else:
+                place += g[part] * wins
+        if grown:
+            result[part] = inner(piece, x[part].shape, attrs)
+
+    each(compute, pieces.shared(x.shape, _WORTH))
+    return result
 
 
 def gather(x: Array, v: Array, **attrs: Any) -> Array:

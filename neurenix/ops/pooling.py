@@ -112,15 +112,22 @@ def axis_taps(axis: int, out: Sequence[int], attrs: Attrs) -> Iterator[slice]:
         yield slice(i * dilation, i * dilation + stride * (out[axis] - 1) + 1, stride)
 
 
-def reduce_windows(function: Any, xp: Array, attrs: Attrs, out: Sequence[int]) -> Array:
-    """Combine each window of a padded NCHW image by a NumPy function of two arrays: first rows, then columns."""
+def reduce_windows(function: Any, xp: Array, attrs: Attrs, out: Sequence[int], into: Array | None = None) -> Array:
+    """Combine each window of a padded NCHW image by a NumPy function of two arrays: first rows, then columns.
+
+    The result is `into` where that is given.
+    """
     made = xp
     for axis in (0, 1):
         parts = axis_taps(axis, out, attrs)
         first, *others = (made[:, :, part] if axis == 0 else made[:, :, :, part] for part in parts)
-        made = function(first, others[0]) if others else first
+        made = function(first, others[0], out=into if axis == 1 else None) if others else first
         for piece in others[1:]:
             function(made, piece, out=made)
+    if into is not None:
+        if made is not into:
+            into[...] = made
+        return into
     return made.copy() if made.base is not None else made
 
 

@@ -22,7 +22,7 @@ def _kept(t: Any, x: Any, attrs: Attrs) -> Any:
 
 def of_sum(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
     (x,) = inputs
-    return (_kept(g, x, attrs).expand(x.shape),)
+    return ((_kept(g, x, attrs) if g.shape else g).expand(x.shape),)
 
 
 def of_mean(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:

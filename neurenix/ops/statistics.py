@@ -11,12 +11,9 @@ import numpy as np
 from neurenix import expr as ex
 from neurenix.dims import Shape
 from neurenix.errors import GraphError
-from neurenix.ops import shapes, types
-from neurenix.ops.elementwise import choosing
+from neurenix.ops import pieces, shapes, types
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Op
-
-# Elements up to which adding them up one after another is as exact as statistics need.
-_EXACT = 1 << 12
+from neurenix.threads import each, empty
 
 
 def _kept(shape: Shape, attrs: Attrs) -> Shape:
@@ -35,19 +32,32 @@ def _moments_shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
 
 
 def _moments(x: Array, axes: Sequence[int]) -> Array:
-    mean = _mean(x, tuple(axes))
+    if x.ndim > 1 and x.size and {a % x.ndim for a in axes} == {0, *range(2, x.ndim)}:
+        return _channel_moments(x)
+    mean = x.mean(axis=tuple(axes), keepdims=True)
     centred = x - mean
     total = _product_sum(centred, centred, axes)
     return np.stack([mean, total / x.dtype.type(x.size // max(total.size, 1))])
 
 
-def _mean(x: Array, axes: tuple[int, ...]) -> Array:
-    """As x.mean; where an image's pixels are among the axes einsum adds those up, several times as fast."""
-    pixels = math.prod(x.shape[2:])
-    if x.ndim < 3 or {a % x.ndim for a in axes} != {0, *range(2, x.ndim)} or not 0 < pixels <= _EXACT:
-        return np.asarray(x.mean(axis=axes, keepdims=True))
-    total = np.einsum("ncp->nc", x.reshape(*x.shape[:2], pixels)).sum(axis=0)
-    return np.asarray(total / x.dtype.type(x.shape[0] * pixels)).reshape(1, -1, *(1,) * (x.ndim - 2))
+def _channel_moments(x: Array) -> Array:
+    """The moments of each channel: those of pieces, put together (Chan, Golub and LeVeque, 1983)."""
+    given, parts = x.reshape(*x.shape[:2], math.prod(x.shape[2:])), pieces.summed(x.shape)
+    means, squares = (np.empty((len(parts), x.shape[1]), x.dtype) for _ in range(2))
+    counts = np.array([[(part.stop - part.start) * given.shape[2]] for part in parts], x.dtype)
+
+    def compute(index: int) -> None:
+        piece = given[parts[index]]
+        means[index] = np.einsum("ncp->nc", piece).sum(axis=0) / counts[index]
+        centred = np.subtract(piece, means[index][:, None], out=empty(piece.shape, x.dtype))
+        np.einsum("ncp,ncp->c", centred, centred, out=squares[index])
+
+    each(compute, range(len(parts)))
+    count = x.dtype.type(x.size // x.shape[1])
+    mean = (means * counts).sum(axis=0) / count
+    away = means - mean
+    variance = (squares.sum(axis=0) + (away * away * counts).sum(axis=0)) / count
+    return np.stack([mean, variance]).reshape(2, 1, -1, *(1,) * (x.ndim - 2))
 
 
 def _moments_oracle(x: Array, axes: Sequence[int]) -> Array:
@@ -81,46 +91,6 @@ def _scale_shift_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[An
     else:
         slope = (g * x).sum_to(scale.shape)
     return (g * scale).sum_to(x.shape), slope, g.sum_to(shift.shape)
-
-
-# ── batch_norm ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _batch_norm(x: Array, mean: Array, variance: Array, weight: Array, bias: Array, eps: float) -> Array:
-    scale = weight / np.sqrt(variance + x.dtype.type(eps))
-    return _scale_shift(x, scale, bias - mean * scale)
-
-
-def _batch_norm_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> Any:
-    """The whole gradient by x where the moments are its own, and so none by them; else the expression's derivative.
-
-    It is s (g - mean(g) - z mean(g z)) with z = (x - mean) r, r = 1 / sqrt(variance + eps) and s = weight r, as two
-    products and two sums for each element.
-    """
-    x, mean, variance, weight, _ = inputs
-    if not (_is_moment(mean, x, 0) and _is_moment(variance, x, 1)) or g.shape != x.shape:
-        return None
-    axes = tuple(a for a, (kept, full) in enumerate(zip(mean.shape, x.shape)) if kept == 1 != full)
-    share = 1 / max(math.prod(x.shape[a] for a in axes), 1)
-    total, slope = g.sum(axes, keepdim=True), g.apply("product_sum", x, axes=axes)
-    a, b, c, d = map(ex.operand, range(4))
-    inverse = variance.map(1 / ex.sqrt(a + attrs["eps"]))
-    by_weight = slope.map((a - b * c) * d, mean, total, inverse)  # the sum of g z
-    scale = weight.map(a * b, inverse)
-    along_x = scale.map(a * b * c * -share, inverse, by_weight)
-    shift = scale.map(a * b * -share - c * d, total, along_x, mean)
-    by_x = g.apply("scale_shift", scale, x.apply("scale_shift", along_x, shift))
-    return by_x, None, None, by_weight.sum_to(weight.shape), total.sum_to(inputs[4].shape)
-
-
-def _is_moment(tensor: Any, x: Any, index: int) -> bool:
-    """Say whether a tensor is the mean (0) or the variance (1) of x, as its history tells."""
-    while tensor.entry is not None and tensor.entry.op.name == "reshape":
-        (tensor,) = tensor.entry.inputs
-    if tensor.entry is None or tensor.entry.op.name != "slice" or tensor.entry.attrs["starts"][0] != index:
-        return False
-    moments = tensor.entry.inputs[0].entry
-    return moments is not None and moments.op.name == "moments" and moments.inputs[0] is x
 
 
 # ── product_sum ─────────────────────────────────────────────────────────────────────────────────────────
@@ -163,10 +133,6 @@ ROWS = (
     Op("scale_shift", Family.ELEMENTWISE, "x * scale + shift.", 3, shapes.broadcast, lambda x, a, b: x * a + b,
        dtype=types.floating, expr=lambda x, scale, shift: x * scale + shift, compute=_scale_shift,
        gradient=_scale_shift_gradient),
-    Op("batch_norm", Family.ELEMENTWISE, "(x - mean) / sqrt(variance + eps) * weight + bias.", 5, shapes.broadcast,
-       lambda x, m, v, w, b, eps: (x - m) / np.sqrt(v + eps) * w + b, dtype=types.floating, attrs={"eps": REQUIRED},
-       expr=lambda x, m, v, w, b, eps: (x - m) / ex.sqrt(v + eps) * w + b, compute=_batch_norm,
-       gradient=_batch_norm_gradient, domain=(0.1, 4), samples=choosing(5, eps=(1e-5, 1e-3, 0.5))),
     Op("product_sum", Family.NORMALIZATION, "The sum of a * b over `axes`, kept as 1.", 2, _product_sum_shape,
        lambda a, b, axes: (a * b).sum(axis=tuple(axes), keepdims=True), dtype=types.floating, compute=_product_sum,
        attrs={"axes": REQUIRED}, gradient=_product_sum_gradient, domain=(-1, 1), samples=_sample_pair),

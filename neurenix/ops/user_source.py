@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,8 @@ class UserSource:
 
     `text` is C or Zig, as the ending of `file` says; `file` is what compilers call it in their messages. `takes` is
     the dtype of each input, or "any". `attrs` are the defaults of the attributes. `wgsl` is the shader for WebGPU; an
-    op that has none keeps its models on WebAssembly. `onnx` is the domain and the operator that imports as this op.
+    op that has none keeps its models on WebAssembly. `covers` says how many invocations of it a call takes along x, y
+    and z. `onnx` is the domain and the operator that imports as this op.
     """
 
     op: str
@@ -29,6 +30,7 @@ class UserSource:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     wgsl: str | None = None
     onnx: tuple[str, str] | None = None
+    covers: Callable[..., Any] | None = field(default=None, compare=False)
 
     @property
     def language(self) -> str:

@@ -16,8 +16,8 @@ Group = dict[str, Any]
 Params = Union[Iterable[Tensor], Iterable[Group]]
 
 # Elements worked on at once: an optimiser reads and writes some five arrays a dozen times, which should stay in
-# the processor's second-level cache (5 x 128 KB).
-_BLOCK = 32768
+# the processor's cache (5 x 256 KB).
+_BLOCK = 1 << 16
 
 
 class Optimizer:
@@ -182,12 +182,12 @@ class Optimizer:
         entry["step"] += 1
         work = np.asarray(value, order="C")  # the array itself unless it is a strange view
         flat, g = work.reshape(-1), gradient.reshape(-1)
-        slots = {name: entry[name].reshape(-1) for name in self.slots(group)}
+        slots = [(name, entry[name].reshape(-1)) for name in self.slots(group)]
         first, second = self._scratch_of(work.dtype)
         for start in range(0, flat.size, _BLOCK):
             end = min(start + _BLOCK, flat.size)
-            block = {name: array[start:end] for name, array in slots.items()}
             ready = self._gradient(flat[start:end], g[start:end], first[: end - start], group)
+            block = {name: array[start:end] for name, array in slots}
             self.update(flat[start:end], ready, block, second[: end - start], group, entry["step"])
         if work is not value:
             value[...] = work

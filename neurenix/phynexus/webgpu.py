@@ -21,26 +21,44 @@ from neurenix.dtypes import DType
 from neurenix.errors import CompileError, DeviceError, InputError, MissingExtraError, RunError
 from neurenix.graph.cutting import cut_outputs
 from neurenix.graph.plan import Plan
-from neurenix.graph.shaders import BINDING_ALIGNMENT, DEFAULT_LIMITS, Dispatch, Shader, ShaderPlan, workgroups
+from neurenix.graph.shaders import (
+    BINDING_ALIGNMENT,
+    DEFAULT_LIMITS,
+    HALF_FEATURE,
+    LARGEST_HALF,
+    Dispatch,
+    Shader,
+    ShaderPlan,
+    workgroups,
+)
 
 Array = np.ndarray[Any, Any]
 
 # Written to a whole number's region: what its dtype is there.
-_GPU_DTYPES = {"f32": np.dtype(np.float32), "i32": np.dtype(np.int32)}
+_GPU_DTYPES: dict[str, np.dtype[Any]] = {
+    "f32": np.dtype(np.float32), "i32": np.dtype(np.int32), "f16": np.dtype(np.float16),
+}  # fmt: skip
 
 
 class WebGPUEngine:
     """One plan on one device: its shaders compiled, its weights uploaded, everything bound. Calls take turns.
 
-    `place` is an adapter's in wgpu's list of all of them; without it wgpu chooses.
+    `place` is an adapter's in wgpu's list of all of them; without it wgpu chooses. Who runs many plans may give
+    them one `device` of `request_device` that has the limits of all. Where the device has float16 and the shaders
+    have a half for it, that is what runs.
     """
 
-    def __init__(self, plan: Plan, weights: bytes, shaders: ShaderPlan, place: int | None = None) -> None:
-        self._plan, self._shaders = plan, shaders
+    def __init__(
+        self, plan: Plan, weights: bytes, shaders: ShaderPlan, place: int | None = None, device: Any = None
+    ) -> None:
+        self._plan = plan
         self._wgpu = _wgpu(f"running '{plan.name}' on a GPU")
         self._lock = threading.Lock()
         self._dims: dict[str, int] | None = None
-        self._device = request_device(shaders.limits, place)
+        self._device = request_device(shaders.limits, place) if device is None else device
+        if shaders.half is not None and HALF_FEATURE in self._device.features:
+            shaders = shaders.half
+        self._shaders = shaders
         with self._checked(CompileError, "the shaders of"):
             usage = self._wgpu.BufferUsage
             data = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
@@ -58,6 +76,16 @@ class WebGPUEngine:
     def adapter(self) -> str:
         """Return the name of the adapter that answers."""
         return str(self._device.adapter.info["device"])
+
+    @property
+    def precision(self) -> str:
+        """What tensors between inputs and outputs are stored as: "float32" or "float16"."""
+        return "float32" if self.tolerance is None else "float16"
+
+    @property
+    def tolerance(self) -> float | None:
+        """The largest error of an answer, where float16 allows more than the golden cases do."""
+        return self._shaders.tolerance
 
     def run(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Return copies of the outputs. Safe to call from several threads; they take turns.
@@ -124,7 +152,7 @@ class WebGPUEngine:
             values = np.frombuffer(view[tensor.offset : tensor.offset + tensor.size], tensor.dtype.numpy)
             region = self._shaders.regions[name]
             if values.size:
-                made = np.ascontiguousarray(values, dtype=_GPU_DTYPES[region.type])
+                made = _stored(values, region.type)
                 self._device.queue.write_buffer(self._buffers[region.buffer], region.offset, made)
 
     def _param_values(self, dims: Mapping[str, int]) -> Array:
@@ -177,10 +205,20 @@ class WebGPUEngine:
             raise RunError(f"{what} '{self._plan.name}' failed on {self.adapter}: {_short(found)}") from found
 
 
+def _stored(values: Array, kind: str) -> Array:
+    """Return a parameter as its region holds it: float16 ends at its largest number, and in whole words."""
+    if kind != "f16":
+        return np.ascontiguousarray(values, dtype=_GPU_DTYPES[kind])
+    made = np.zeros(values.size + values.size % 2, dtype=np.float16)
+    np.clip(values, -LARGEST_HALF, LARGEST_HALF, out=made[: values.size], casting="same_kind")
+    return made
+
+
 def request_device(limits: Mapping[str, int], place: int | None = None) -> Any:
     """Return a device that has these limits, and otherwise a browser's defaults though its adapter may have more.
 
-    What runs here keeps within what every browser gives. Raises DeviceError, naming what is missing.
+    It has float16 where its adapter has. What runs here keeps within what every browser gives. Raises DeviceError,
+    naming what is missing.
     """
     adapter = _adapter(place)
     wanted = {**DEFAULT_LIMITS, **limits}
@@ -192,7 +230,10 @@ def request_device(limits: Mapping[str, int], place: int | None = None) -> Any:
                 "use device='cpu', or lower the 'max' of its dims"
             )
     try:
-        return adapter.request_device_sync(required_limits={_hyphens(n): v for n, v in wanted.items()})
+        return adapter.request_device_sync(
+            required_features=[HALF_FEATURE] if HALF_FEATURE in adapter.features else [],
+            required_limits={_hyphens(n): v for n, v in wanted.items()},
+        )
     except RuntimeError as error:
         raise DeviceError(f"{adapter.info['device']} gave no device: {_short(error)}") from error
 

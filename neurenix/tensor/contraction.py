@@ -37,6 +37,13 @@ class ContractionMethods(ConvolutionMethods):
             return y
         return y.reshape((*y.shape[:-2], *(() if row else y.shape[-2:-1]), *(() if column else y.shape[-1:])))
 
+    def linear(self, weight: Operand, bias: Operand) -> Tensor:
+        """self times the transpose of `weight` (out, in), plus `bias` (out,)."""
+        w, b = self.lift(weight), self.lift(bias)
+        if self.traced is None and w.traced is None and b.traced is None and self.dtype.numpy.kind == "f":
+            return self.apply("linear", w, b)
+        return self.matmul(w.transpose(0, 1)) + b
+
     def mm(self, mat2: Operand) -> Tensor:
         """The product of two matrices."""
         return _of_ranks("mm", self.lift(self), 2, self.lift(mat2), 2)  # type: ignore[arg-type]

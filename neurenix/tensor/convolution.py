@@ -116,8 +116,12 @@ def _convolve(x: Methods, rank: int, weight: Operand, bias: Operand | None, stri
 def _conv2d(
     x: Tensor, w: Tensor, bias: Operand | None, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Tensor:
-    y = x.apply("conv2d", w, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return y if bias is None else y + x.lift(bias).reshape((1, -1, 1, 1))
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    b = None if bias is None else x.lift(bias)
+    if b is not None and x.dtype.numpy.kind == "f" and all(t.traced is None for t in (x, w, b)):
+        return x.apply("biased_conv2d", w, b, **options)
+    y = x.apply("conv2d", w, **options)
+    return y if b is None else y + b.reshape((1, -1, 1, 1))
 
 
 def _conv3d(

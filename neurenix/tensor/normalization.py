@@ -30,6 +30,10 @@ class NormalizationMethods(Methods):
     def log_softmax(self, dim: int = -1) -> Tensor:
         return self.apply("log_softmax", axis=dim)
 
+    def cross_entropy(self, labels: Tensor, shares: Operand) -> Tensor:
+        """shares * -log(softmax(self)[label]) for each class index of `labels`; the classes are axis 1, or 0."""
+        return self.apply("cross_entropy", labels, shares)
+
     def masked_softmax(self, mask: Operand, dim: int = -1) -> Tensor:
         """Softmax over the elements where a bool mask holds; even where it holds for none."""
         # Read as a number the mask joins a vectorised map; it is mostly much smaller than this tensor.
@@ -55,19 +59,20 @@ class NormalizationMethods(Methods):
         if not training and (running_mean is None or running_var is None):
             raise GraphError("batch_norm needs running_mean and running_var, or training=True")
         by_channel = (1, -1, *[1] * (self.ndim - 2))
-        w, b = (None if v is None else self.lift(v).reshape(by_channel) for v in (weight, bias))
         if training:
             moments = self.apply("moments", axes=(0, *range(2, self.ndim)))
-            mean, var = moments[0], moments[1]
             if running_mean is not None and running_var is not None:
-                count = self.numpy().size // max(mean.numpy().size, 1)
-                _track(running_mean, mean.numpy(), momentum)
-                _track(running_var, var.numpy() * (count / max(count - 1, 1)), momentum)
+                mean, var = moments.numpy()
+                count = self.numpy().size // max(mean.size, 1)
+                _track(running_mean, mean, momentum)
+                _track(running_var, var * (count / max(count - 1, 1)), momentum)
+            if weight is not None and bias is not None:
+                return self.apply("batch_norm", moments, weight, bias, eps=float(eps))
+            mean, var = moments[0], moments[1]
         else:
             assert running_mean is not None and running_var is not None
             mean, var = running_mean.reshape(by_channel), running_var.reshape(by_channel)
-        if training and w is not None and b is not None:
-            return self.apply("batch_norm", mean, var, w, b, eps=float(eps))
+        w, b = (None if v is None else self.lift(v).reshape(by_channel) for v in (weight, bias))
         scale = 1 / (var + eps).sqrt()
         scale = scale if w is None else scale * w
         shift = -mean * scale if b is None else b - mean * scale

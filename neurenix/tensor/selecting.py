@@ -21,6 +21,9 @@ from neurenix.tensor.joining import stack
 from neurenix.tensor.methods import Operand
 from neurenix.tensor.tensor import Tensor, as_tensor
 
+# As many boxes as nobody has: exporters write the largest int64 for "all", and a GPU's integers have 32 bits.
+MOST_BOXES = 2**31 - 1
+
 
 class Unique(NamedTuple):
     """What differs; where each was first; for each element of the input its number; and how many there are of each."""
@@ -154,6 +157,8 @@ def non_max_suppression(
     limit = _limit(max_output_boxes_per_class, "int64")
     least = float("nan") if score_threshold is None else score_threshold
     most = None if limit.traced else max(1, int(limit.numpy().reshape(())))
+    if most is not None and most > MOST_BOXES:
+        limit = _limit(MOST_BOXES, "int64")
     chosen = boxes.apply(
         "non_max_suppression", scores, limit, _limit(iou_threshold, boxes.dtype.name), _limit(least, boxes.dtype.name),
         center_point_box=center_point_box, most=most,

@@ -189,20 +189,23 @@ def apply(name: str, *operands: Operand, **attrs: Any) -> Tensor:
     row = ops.get(name)
     bound = row.bind(attrs)
     inputs = _as_tensors(operands, row)
-    arrays = cast("list[Array]", [t._data for t in inputs])  # where it holds a Value, the next lines return
-    builder = active_builder()
-    if any(isinstance(a, Value) for a in arrays) or (builder is not None and _depends_on_dims(bound)):
+    arrays = [t._data for t in inputs]
+    builder, traced, recorded = active_builder(), False, False
+    for tensor in inputs:  # a loop, which costs less than two generators do
+        traced = traced or isinstance(tensor._data, Value)
+        recorded = recorded or tensor.requires_grad
+    if traced or (builder is not None and _depends_on_dims(bound)):
         if builder is None:
             raise GraphError(f"op '{name}' got a traced tensor after its tracing had ended")
         values = [t.traced or builder.constant(t.numpy()) for t in inputs]
         return Tensor(builder.add(name, values, bound))
+    known = cast("list[Array]", arrays)  # where one is a Value, the lines above have returned
     # For its error message, NumPy's would not name the op; and before anything is allocated.
-    check_size(row.infer([a.shape for a in arrays], bound), 8)
-    result = Tensor(row.evaluate(arrays, bound))
-    continuous = result.dtype.numpy.kind == "f"
-    if continuous and autograd.is_grad_enabled() and any(t.requires_grad for t in inputs):
+    check_size(row.infer([a.shape for a in known], bound), 8)
+    result = Tensor(row.evaluate(known, bound))
+    if recorded and autograd.is_grad_enabled() and result.dtype.numpy.kind == "f":
         result.requires_grad = True
-        result.entry = autograd.Entry(row, inputs, bound, tuple(t.version for t in inputs))
+        result.entry = autograd.Entry(row, inputs, bound, tuple([t.version for t in inputs]))
     return result
 
 
@@ -227,11 +230,12 @@ def as_tensor(data: Operand, like: DType | None = None) -> Tensor:
 
 
 def _as_tensors(operands: Sequence[Operand], row: ops.Op) -> tuple[Tensor, ...]:
+    kinds = {o._data.dtype if isinstance(o, Tensor) else None for o in operands}
+    if len(kinds) == 1 and None not in kinds:  # tensors of one dtype
+        return cast("tuple[Tensor, ...]", operands if isinstance(operands, tuple) else tuple(operands))
     known = [o.dtype for o in operands if isinstance(o, Tensor)]
     like = None if not known else known[0] if len(known) == 1 else types.promoted(known)
     inputs = [as_tensor(o, like) for o in operands]
-    if known and len(known) == len(inputs) and known.count(known[0]) == len(known):
-        return tuple(inputs)
     first = 1 if row.dtype is types.chosen else 0  # the condition of a choice stays bool
     if row.dtype in types.PROMOTING and len({t.dtype for t in inputs[first:]}) > 1:
         wide = types.promoted([t.dtype for t in inputs[first:]])

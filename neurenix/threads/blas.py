@@ -79,7 +79,8 @@ class held_blas:
             with self._lock:
                 if not held_blas._holders:
                     held_blas._before = control.get()
-                    control.set(1)
+                    if held_blas._before != 1:
+                        control.set(1)
                 held_blas._holders += 1
 
     def __exit__(self, *_: object) -> None:
@@ -87,7 +88,7 @@ class held_blas:
         if control is not None:
             with self._lock:
                 held_blas._holders -= 1
-                if not held_blas._holders:
+                if not held_blas._holders and held_blas._before != 1:
                     control.set(held_blas._before)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,18 @@ from neurenix.bundle.writer import BASE, memory_pages, plan_number
 from neurenix.compiler import passes
 from neurenix.compiler.print_c import print_c
 from neurenix.compiler.schedule import schedule
+from neurenix.compiler.wgsl import print_wgsl
 from neurenix.errors import NeurenixError, UnsupportedError
 from neurenix.frontends.onnx import import_onnx
 from neurenix.graph.graph import Graph
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.reference import run_graph
 from neurenix.phynexus.wasm import WasmEngine
+from neurenix.phynexus.webgpu import WebGPUEngine, request_device
 from neurenix.toolchain import TARGETS, WASM_VARIANTS, compile_c, host_target
 
 Array = np.ndarray[Any, Any]
-BACKENDS = ("reference", "native", "wasm")
+BACKENDS = ("reference", "native", "wasm", "webgpu")
 PASS = "pass"
 
 _cases: dict[str, Any] = {}
@@ -54,15 +58,15 @@ def all_cases() -> list[Any]:
         return sorted(loader.load_model_tests(kind="node"), key=lambda case: str(case.name))
 
 
-def run_named(name: str) -> Outcome:
+def run_named(backends: Sequence[str], name: str) -> Outcome:
     """Run the case of this name: a case itself cannot be sent to another process, so each loads them all, once."""
     if not _cases:
         _cases.update((case.name, case) for case in all_cases())
-    return run_case(_cases[name])
+    return run_case(_cases[name], backends)
 
 
-def run_case(case: Any) -> Outcome:
-    """Run a case's model on every backend with the case's own data and tolerances."""
+def run_case(case: Any, backends: Sequence[str]) -> Outcome:
+    """Run a case's model on backends with the case's own data and tolerances."""
     warnings.simplefilter("ignore")
     names = [i.name for i in case.model.graph.input]
     try:
@@ -70,11 +74,11 @@ def run_case(case: Any) -> Outcome:
         feeds = dict(zip(names, inputs))
         graph, fixed = _import(case.model, feeds)
     except NeurenixError as error:
-        return Outcome(case.name, dict.fromkeys(BACKENDS, _reason(error)))
+        return Outcome(case.name, dict.fromkeys(backends, _reason(error)))
     except Exception as error:  # noqa: BLE001
-        return Outcome(case.name, dict.fromkeys(BACKENDS, f"WRONG: {type(error).__name__}: {error}"[:160]))
+        return Outcome(case.name, dict.fromkeys(backends, f"WRONG: {type(error).__name__}: {error}"[:160]))
     left = [feeds[n] for n in names if n not in fixed]
-    results = {backend: _run(case, graph, dict(zip(graph.inputs, left)), outputs, backend) for backend in BACKENDS}
+    results = {backend: _run(case, graph, dict(zip(graph.inputs, left)), outputs, backend) for backend in backends}
     return Outcome(case.name, results, fixed)
 
 
@@ -158,12 +162,26 @@ def _wasm(graph: Graph, feeds: dict[str, Array]) -> dict[str, Array]:
     return WasmEngine(plan, weights, code, abi, BASE, memory_pages(plan)).run(feeds, {})
 
 
-_ENGINES = {"reference": _reference, "native": _native, "wasm": _wasm}
+def _webgpu(graph: Graph, feeds: dict[str, Array]) -> dict[str, Array]:
+    plan, weights = schedule(passes.run(graph))
+    shaders = print_wgsl(plan, weights)
+    device = _device(*sorted(shaders.limits.items()))
+    return WebGPUEngine(plan, weights, shaders, device=device).run(feeds, {})
+
+
+@functools.cache
+def _device(*limits: tuple[str, int]) -> Any:
+    """Return this process's device: making one takes longer than most cases."""
+    return request_device(dict(limits))
+
+
+_ENGINES = {"reference": _reference, "native": _native, "wasm": _wasm, "webgpu": _webgpu}
 
 
 def _reason(error: NeurenixError) -> str:
-    """Return why a case is refused: the innermost reason, without the nodes on the way."""
+    """Return why a case is refused: the innermost reason, without the names on the way, on one line."""
     text = " ".join(str(error).split())
     while text.startswith("node '") and "): " in text:
         text = text.split("): ", 1)[1]
+    text = re.sub(r"^(op '\w+') \('[^']*'(?: in layer '[^']*')?\)", r"\1", text)
     return f"{error.code}: {text[:160]}".replace("\t", " ")

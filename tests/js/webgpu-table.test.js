@@ -48,6 +48,11 @@ test('a table that fits is read', () => {
   assert.deepEqual([dispatches[0].params, shaders[0].name, tensors[0].size], [[['+', 'n', -1]], 'nx_one', 64]);
 });
 
+test('a param may be below 0: strides that walk backwards are', () => {
+  const { dispatches } = readTable(manifest((table) => { table.dispatches[0].params[0] = -12; }));
+  assert.deepEqual(dispatches[0].params, [-12]);
+});
+
 const HOSTILE = {
   'an unlisted file': (t) => { t.file = 'other.wgsl'; },
   'a file elsewhere': (t) => { t.file = '../m.wgsl'; },
@@ -70,6 +75,7 @@ const HOSTILE = {
   'a param too many': (t) => { t.dispatches[0].params.push(1); },
   'a param of an unknown dim': (t) => { t.dispatches[0].params[0] = 'm'; },
   'params outside': (t) => { t.dispatches[0].at = 256; },
+  'a param with a fraction': (t) => { t.dispatches[0].params[0] = 0.5; },
   'groups that are none': (t) => { t.dispatches[0].groups = -1; },
   'a parameter outside': (t, m) => { m.tensors[0].offset = 64; },
   'a dtype without shaders': (t, m) => { m.inputs[0].dtype = 'float16'; },

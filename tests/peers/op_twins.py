@@ -57,11 +57,11 @@ ELEMENTWISE: dict[str, Twin] = {
     "clip": lambda x, min, max: x.clone() if min is None and max is None else torch.clamp(x, min, max),
     "log_sigmoid": F.logsigmoid,
     "prelu": _prelu,
+    "relu_gradient": lambda g, y: torch.where(y == 0, 0, g),
     "hard_sigmoid": _hard_sigmoid,
     "hard_swish": F.hardswish,
     "hard_tanh": F.hardtanh,
     "cast": lambda x, dtype: x.to(getattr(torch, dtype)),
-    "batch_norm": lambda x, m, v, w, b, eps: torch.addcmul(b, (x - m) * torch.rsqrt(v + eps), w),
     "scale_shift": lambda x, scale, shift: torch.addcmul(shift, x, scale),
 }  # fmt: skip
 

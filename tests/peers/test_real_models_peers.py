@@ -16,10 +16,12 @@ from neurenix.bundle.writer import BASE, memory_pages, plan_number
 from neurenix.compiler import passes
 from neurenix.compiler.print_c import print_c
 from neurenix.compiler.schedule import schedule
+from neurenix.compiler.wgsl import print_wgsl
 from neurenix.graph.graph import Graph
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.reference import run_graph
 from neurenix.phynexus.wasm import WasmEngine
+from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter
 from neurenix.toolchain import TARGETS, WASM_VARIANTS, compile_c, compiled_file, host_target
 from neurenix.wasm import export_to_wasm
 
@@ -31,7 +33,7 @@ LIMIT = 1e-4
 
 
 def engines(graph: Graph) -> dict[str, Run]:
-    """Return every backend that runs here: the best library for this CPU, and the best WebAssembly."""
+    """Return every backend that runs here: the best library for this CPU, the best WebAssembly, and a GPU's shaders."""
     plan, weights = schedule(passes.run(graph))
     abi = plan_number(plan)
     source, target = print_c(plan, abi), TARGETS[str(host_target())]
@@ -40,11 +42,14 @@ def engines(graph: Graph) -> dict[str, Run]:
         if variant.level <= cpu_level(library):
             break
     module = compile_c(source, WASM_VARIANTS["relaxed"], "model.wasm")
-    return {
+    found: dict[str, Run] = {
         "reference": lambda feeds, dims: run_graph(graph, feeds, dims),
         "native": NativeEngine(plan, weights, library, abi).run,
         "wasm": WasmEngine(plan, weights, module, abi, BASE, memory_pages(plan)).run,
     }
+    if missing_adapter() is None:
+        found["webgpu"] = WebGPUEngine(plan, weights, print_wgsl(plan, weights)).run
+    return found
 
 
 def runtime(model: RealModel) -> Run:

@@ -74,10 +74,12 @@ def _winners(pool: Callable[..., tuple[Tensor, Tensor]], put: bool) -> Twin:
 
 WINDOWS: dict[str, Twin] = {
     "matmul": torch.matmul,
+    "linear": F.linear,
     "batch_matmul": lambda a, b, transposed: torch.matmul(a, b.mT if transposed else b),
     "conv2d": _conv2d,
     "im2col": _im2col,
     "col2im": _col2im,
+    "biased_conv2d": F.conv2d,
     "conv2d_input_gradient": _conv2d_input_gradient,
     "conv2d_weight_gradient": _conv2d_weight_gradient,
     "depthwise2d": _depthwise2d,
@@ -102,6 +104,36 @@ WINDOWS: dict[str, Twin] = {
 def _moments(x: Tensor, axes: Sequence[int]) -> Tensor:
     variance, mean = torch.var_mean(x, tuple(axes), correction=0, keepdim=True)
     return torch.stack([mean, variance])
+
+
+def _standard(x: Tensor, moments: Tensor, eps: float) -> Tensor:
+    return (x - moments[0]) * torch.rsqrt(moments[1] + eps)
+
+
+def _batch_norm(x: Tensor, moments: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    along = (1, -1, *(1,) * (x.ndim - 2))
+    return torch.addcmul(bias.reshape(along), _standard(x, moments, eps), weight.reshape(along))
+
+
+def _batch_norm_sums(g: Tensor, x: Tensor, moments: Tensor, eps: float) -> Tensor:
+    axes = (0, *range(2, x.ndim))
+    return torch.stack([g.sum(axes), (g * _standard(x, moments, eps)).sum(axes)])
+
+
+def _batch_norm_input_gradient(
+    g: Tensor, x: Tensor, moments: Tensor, weight: Tensor, sums: Tensor, eps: float
+) -> Tensor:
+    """PyTorch has none that is given its sums: the formula, in its own operations."""
+    along = (1, -1, *(1,) * (x.ndim - 2))
+    z = _standard(x, moments, eps)
+    by_mean, by_variance = (s.reshape(along) / (x.numel() // x.shape[1]) for s in sums)
+    return (g - by_mean - z * by_variance) * weight.reshape(along) * torch.rsqrt(moments[1] + eps)
+
+
+def _cross_entropy_gradient(x: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
+    axis = 0 if x.ndim == 1 else 1
+    hot = F.one_hot(labels.long(), x.shape[axis]).movedim(-1, axis)
+    return (torch.softmax(x, axis) - hot) * shares.unsqueeze(axis)
 
 
 Cell = Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]
@@ -148,6 +180,11 @@ NORMALIZATION: dict[str, Twin] = {
     "standardize": lambda x, eps: F.layer_norm(x, x.shape[-1:], eps=eps),
     "rms_norm": lambda x, eps: F.rms_norm(x, x.shape[-1:], eps=eps),
     "moments": _moments,
+    "batch_norm": _batch_norm,
+    "batch_norm_sums": _batch_norm_sums,
+    "batch_norm_input_gradient": _batch_norm_input_gradient,
+    "cross_entropy": lambda x, labels, shares: F.cross_entropy(x, labels.long(), reduction="none") * shares,
+    "cross_entropy_gradient": _cross_entropy_gradient,
     "product_sum": lambda a, b, axes: (a * b).sum(tuple(axes), keepdim=True),
     "rnn": _rnn,
     "lstm": _lstm,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from neurenix.compiler.passes.affine import fold_affine
+from neurenix.compiler.passes.attention import fuse_attention
 from neurenix.compiler.passes.fold import fold_constants
 from neurenix.compiler.passes.fuse import fuse_elementwise, fuse_epilogues
 from neurenix.compiler.passes.half import widen_half
@@ -31,7 +32,7 @@ REQUIRED: tuple[Pass, ...] = (
 OPTIMISED: tuple[Pass, ...] = (
     widen_half, fold_constants, tidy, recognise, lower, tidy, keep_unit_axes, tidy, fold_affine,
     fuse_elementwise, fuse_elementwise,  # again: what reads a value twice, as x * sigmoid(x) does, is one map by now
-    fuse_epilogues, channels_last, fold_constants, tidy,
+    fuse_epilogues, fuse_attention, channels_last, fold_constants, tidy,
 )  # fmt: skip
 
 

@@ -2,13 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from neurenix.compiler.wgsl.launch import Launch, epilogue, groups_of, lanes_of, most, named, reads, writes
 from neurenix.dims import Size
 from neurenix.graph.plan import Plan, Step
 
-MOST_ROWS = 4  # of a matvec
+# Of a matvec: how many rows at most, and from how many k on 8 strands share them instead of 4.
+MOST_ROWS, LONG = 4, 512
+# From how many multiplications on a product is made in tiles that a workgroup shares. Smaller ones, whose operands a
+# cache holds, are quicker without barriers, and their shaders compile in a fraction of the time.
+TILED, LEAST_SIDE = 1 << 28, 64
+# How many pixels side by side an invocation of a depthwise convolution makes, of windows up to so wide.
+SPAN, WIDEST = 4, 7
 
 _WINDOW = "stride_h stride_w pad_h pad_w dilation_h dilation_w"
+
+
+@dataclass(frozen=True)
+class _Product:
+    """`batch` products of matrices, and how their operands lie: `a` and `b` as the templates call it.
+
+    `together` is how many elements of A that lie side by side, 1 or 4, are values of k that follow each other.
+    """
+
+    rows: Size
+    columns: Size
+    depth: Size
+    a: str
+    b: str
+    together: int
+    params: Mapping[str, Size]
+    batch: Size = 1
+
+    def launch(self, step: Step, plan: Plan) -> Launch:
+        sides = most(self.rows, plan), most(self.columns, plan)
+        tiled = min(sides) >= LEAST_SIDE and sides[0] * sides[1] * most(self.depth, plan) >= TILED
+        return self._tiled(step, plan) if tiled else self._direct(step, plan)
+
+    def _tiled(self, step: Step, plan: Plan) -> Launch:
+        lanes, (text, more), (a, b) = lanes_of(self.columns), epilogue(step, plan), step.inputs
+        bound = (reads("a", a, plan), reads("b", b, plan, 4 if self.b == "panels" else 1), *more)
+        tile = _tile(self.columns)
+        groups = groups_of(self.rows, 4 * tile["ty"]) * groups_of(self.columns, 8 * tile["tx"])
+        words = {**tile, "a": self.a, "b": self.b, "lanes": lanes}
+        return Launch("matmul", (*bound, writes(step, plan, lanes)), self.params, self.batch * groups, words, (text,))
+
+    def _direct(self, step: Step, plan: Plan) -> Launch:
+        lanes, (a, b) = lanes_of(self.columns), step.inputs
+        text, more = epilogue(step, plan, lanes)
+        wide = {"panels": 4, "rows": lanes, "turned": self.together}[self.b]
+        bound = (reads("a", a, plan, self.together), reads("b", b, plan, wide), *more, writes(step, plan, lanes))
+        along = _along(most(self.rows, plan), most(self.columns, plan))
+        groups = groups_of(self.rows, 4 * (64 // along)) * groups_of(self.columns, 4 * along)
+        words = {"a": self.a, "b": self.b, "lanes": lanes, "depth": self.together}
+        return Launch("matmul_direct", bound, {**self.params, "TX": along}, self.batch * groups, words, (text,))
 
 
 def _tile(columns: Size) -> dict[str, int]:
@@ -18,22 +67,24 @@ def _tile(columns: Size) -> dict[str, int]:
     return {"tx": tx, "ty": 64 // tx, "kt": {1: 4, 2: 8, 4: 8, 8: 16}[tx]}
 
 
-def _tiles(rows: Size, columns: Size, tile: dict[str, int]) -> Size:
-    return groups_of(rows, 4 * tile["ty"]) * groups_of(columns, 8 * tile["tx"])
+def _along(rows: int, columns: int) -> int:
+    """Return how many of 64 invocations, each 4 rows by 4 columns, lie along the rows of a product: few are idle."""
+    below = next(w for w in (1, 2, 4, 8) if 4 * w >= rows or w == 8)
+    across = next(w for w in (1, 2, 4, 8, 16, 32, 64) if 4 * w >= columns or w == 64)
+    return min(across, 64 // below)
 
 
 def _product(step: Step, plan: Plan, rows: Size, columns: Size, depth: Size) -> Launch:
     """Return the launch of a times a constant in panels."""
-    text, more = epilogue(step, plan)
-    a, b = step.inputs
     params: dict[str, Size] = {"M": rows, "N": columns, "K": depth}
-    if most(rows, plan) <= MOST_ROWS:
-        bound = (reads("a", a, plan), reads("b", b, plan, 4), *more, writes(step, plan))
-        return Launch("matvec", bound, params, groups_of(columns, 16), {"rows": most(rows, plan)}, (text,))
-    tile, lanes = _tile(columns), lanes_of(columns)
-    bound = (reads("a", a, plan), reads("b", b, plan, 4), *more, writes(step, plan, lanes))
-    words = {**tile, "a": "rows", "b": "panels", "lanes": lanes}
-    return Launch("matmul", bound, params, _tiles(rows, columns, tile), words, (text,))
+    if most(rows, plan) > MOST_ROWS:
+        return _Product(rows, columns, depth, "rows", "panels", lanes_of(depth), params).launch(step, plan)
+    lanes, together, (a, b) = lanes_of(columns), lanes_of(depth), step.inputs
+    text, more = epilogue(step, plan, lanes)
+    bound = (reads("a", a, plan, together), reads("b", b, plan, 4), *more, writes(step, plan, lanes))
+    across = 8 if most(depth, plan) >= LONG else 16
+    words = {"rows": most(rows, plan), "lanes": lanes, "depth": together, "across": across}
+    return Launch("matvec", bound, params, groups_of(columns, 4 * across), words, (text,))
 
 
 def launch_matmul(step: Step, plan: Plan) -> Launch:
@@ -41,41 +92,40 @@ def launch_matmul(step: Step, plan: Plan) -> Launch:
 
 
 def launch_batch_matmul(step: Step, plan: Plan) -> Launch:
-    sizes, (text, more) = step.sizes, epilogue(step, plan)
-    tile, lanes = _tile(sizes["N"]), lanes_of(sizes["N"])
-    words = {**tile, "a": "rows", "b": "turned" if step.attrs["transposed"] else "rows", "lanes": lanes}
-    a, b = step.inputs
-    bound = (reads("a", a, plan), reads("b", b, plan), *more, writes(step, plan, lanes))
-    batch = sizes["D0"] * sizes["D1"] * sizes["D2"]
+    sizes = step.sizes
+    batch, b = sizes["D0"] * sizes["D1"] * sizes["D2"], "turned" if step.attrs["transposed"] else "rows"
     params = named(sizes, "D0 D1 D2 A0 A1 A2 B0 B1 B2 M N K")
-    return Launch("matmul", bound, params, batch * _tiles(sizes["M"], sizes["N"], tile), words, (text,))
+    made = _Product(sizes["M"], sizes["N"], sizes["K"], "rows", b, lanes_of(sizes["K"]), params, batch)
+    return made.launch(step, plan)
 
 
 def launch_conv2d(step: Step, plan: Plan) -> Launch:
     """Return the launch of a convolution: the product of its windows, gathered on the way, and its weights."""
-    sizes = step.sizes
+    sizes, groups = step.sizes, step.sizes["groups"]
     rows = sizes["N"] * sizes["OH"] * sizes["OW"]
-    pointwise = (sizes["KH"], sizes["KW"], sizes["stride_h"], sizes["stride_w"], sizes["pad_h"], sizes["pad_w"])
-    if pointwise == (1, 1, 1, 1, 0, 0) and sizes["groups"] == 1:
+    pointwise = tuple(sizes[name] for name in ("KH", "KW", "stride_h", "stride_w", "pad_h", "pad_w", "groups"))
+    if pointwise == (1, 1, 1, 1, 0, 0, 1):
         return _product(step, plan, rows, sizes["O"], sizes["C"])  # the windows are the image itself
-    text, more = epilogue(step, plan)
-    made = sizes["O"] // sizes["groups"]
-    tile, lanes = _tile(made), lanes_of(made)
-    a, b = step.inputs
-    bound = (reads("a", a, plan), reads("b", b, plan, 4), *more, writes(step, plan, lanes))
-    words = {**tile, "a": "windows", "b": "panels", "lanes": lanes}
-    params = named(sizes, f"N H W C OH OW O KH KW {_WINDOW} groups")
-    return Launch("matmul", bound, params, sizes["groups"] * _tiles(rows, made, tile), words, (text,))
+    inner = sizes["C"] // groups
+    depth, params = sizes["KH"] * sizes["KW"] * inner, named(sizes, f"N H W C OH OW O KH KW {_WINDOW} groups")
+    made = _Product(rows, sizes["O"] // groups, depth, "windows", "panels", lanes_of(inner), params, groups)
+    return made.launch(step, plan)
 
 
 def launch_depthwise2d(step: Step, plan: Plan) -> Launch:
-    sizes, (text, more) = step.sizes, epilogue(step, plan)
-    lanes = lanes_of(sizes["C"])
+    """Return the launch of a depthwise convolution: of narrow windows that overlap, several pixels an invocation."""
+    sizes, lanes = step.sizes, lanes_of(step.sizes["C"])
+    text, more = epilogue(step, plan, lanes)
     x, taps = step.inputs
     bound = (reads("x", x, plan, lanes), reads("taps", taps, plan, lanes), *more, writes(step, plan, lanes))
-    items = sizes["N"] * sizes["OH"] * sizes["OW"] * (sizes["C"] // lanes)
+    taken, stride = sizes["KW"], sizes["stride_w"]
+    assert isinstance(taken, int)
+    shares = sizes["dilation_w"] == 1 and stride in (1, 2) and stride < taken <= WIDEST
+    span = SPAN if shares else 1
+    words = {"lanes": lanes, "span": span, "stride": stride, "taken": taken}
+    items = sizes["N"] * sizes["OH"] * groups_of(sizes["OW"], span) * (sizes["C"] // lanes)
     params = named(sizes, f"N H W C OH OW KH KW {_WINDOW}")
-    return Launch("depthwise2d", bound, params, groups_of(items), {"lanes": lanes}, (text,))
+    return Launch("depthwise2d", bound, params, groups_of(items), words, (text,))
 
 
 def launch_pool2d(step: Step, plan: Plan) -> Launch:

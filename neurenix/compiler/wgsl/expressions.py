@@ -15,27 +15,10 @@ from neurenix.expr import Expr
 from neurenix.expr.algebra import walk
 from neurenix.expr.printing import kinds_of
 
-# What whole numbers are computed with, where the primitive's own WGSL is for floats.
-_WHOLE = {
-    "pow": "nx_pow_i({}, {})", "fmod": "nx_fmod_i({}, {})", "mod": "nx_mod_i({}, {})",
-    "floordiv": "nx_floordiv_i({}, {})", "shl": "nx_shl_i({}, {})", "shr": "nx_shr_i({}, {})", "floor": "({})",
-    "ceil": "({})", "round": "({})", "trunc": "({})", "isnan": "(({}) != ({}))", "isinf": "(({}) != ({}))",
-    "to_integer": "({})", "to_unsigned": "({})",
-    "max": "max({}, {})",
-    "min": "min({}, {})",
-}  # fmt: skip
 # Whether a number is a condition that holds.
 _TRUE = {"float": "nx_nonzero({})", "integer": "(({}) != 0)"}
 # Kinds of expressions that are an i32 here.
 _INTEGERS = {"integer", "unsigned"}
-# What the builtins of floats leave open: accuracy, or what becomes of a NaN.
-_FLOAT = {
-    "exp": "nx_exp({})", "exp2": "nx_exp2({})", "to_integer": "nx_to_integer({})",
-    "to_unsigned": "nx_to_integer({})", "sin": "nx_sin({})", "cos": "nx_cos({})",
-    "tan": "nx_tan({})", "asin": "nx_asin({})", "acos": "nx_acos({})", "atan": "nx_atan({})", "sinh": "nx_sinh({})",
-    "cosh": "nx_cosh({})", "asinh": "nx_asinh({})", "acosh": "nx_acosh({})", "atanh": "nx_atanh({})",
-    "max": "nx_max({}, {})", "min": "nx_min({}, {})", "fmod": "nx_fmod({}, {})",
-}  # fmt: skip
 
 
 def function(name: str, expr: Expr, operands: Sequence[str], types: Sequence[str], out: DType, more: str = "") -> str:
@@ -81,8 +64,8 @@ def _print(expr: Expr, operands: Sequence[str], kinds: Sequence[str]) -> tuple[l
         if e not in done:
             kind = computed_in(e, kinds_of_arguments(e))
             texts = [visit(a, "bool" if e.op == "select" and i == 0 else kind) for i, a in enumerate(e.args)]
-            own = (_FLOAT if kind == "float" else _WHOLE).get(e.op, ex.PRIMITIVES[e.op].wgsl)
-            text = own.format(*texts * 2)
+            row = ex.PRIMITIVES[e.op]
+            text = (row.wgsl if kind == "float" else row.wgsl_integer or row.wgsl).format(*texts)
             if uses[e] > 1:
                 lines.append(f"let t{len(lines)} = {text};")
                 text = f"t{len(lines) - 1}"

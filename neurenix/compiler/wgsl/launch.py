@@ -66,17 +66,25 @@ def writes(step: Step, plan: Plan, lanes: int = 1) -> Binding:
     return Binding(OUTPUT, step.output, element(step.output, plan, lanes), writes=True)
 
 
-def epilogue(step: Step, plan: Plan) -> tuple[str, tuple[Binding, ...]]:
-    """Return the function that finishes one value, `epilogue(value, at, col)`, and what it is bound to."""
+def epilogue(step: Step, plan: Plan, lanes: int = 1) -> tuple[str, tuple[Binding, ...]]:
+    """Return the function that finishes one value, `epilogue(value, at, col)`, and what it is bound to.
+
+    With 4 lanes it takes and returns vectors of 4 elements that lie side by side, and reads such.
+    """
+    of = element(step.output, plan, lanes)
+    head = f"fn epilogue(x0: {of}, at: i32, col: i32) -> {of}"
     if step.epilogue is None:
-        return "fn epilogue(x0: f32, at: i32, col: i32) -> f32 { return x0; }", ()
+        return f"{head} {{ return x0; }}", ()
     names = step.epilogue.inputs
-    loads = [f"e{i}[{_place(name, plan)}]" for i, name in enumerate(names, start=1)]
+    by = f" / {lanes}" if lanes > 1 else ""
+    loads = [f"  let x{i} = e{i}[{_place(name, plan)}{by}];\n" for i, name in enumerate(names, start=1)]
     operands = [f"x{i}" for i in range(len(names) + 1)]
     body = function("finish_value", step.epilogue.expr, operands, ["f32"] * len(operands), dtype("float32"))
-    call = ", ".join(["x0", *loads])
-    text = f"{body}\n\nfn epilogue(x0: f32, at: i32, col: i32) -> f32 {{ return finish_value({call}); }}"
-    return text, tuple(reads(f"e{i}", name, plan) for i, name in enumerate(names, start=1))
+    parts = [f".{axis}" for axis in "xyzw"] if lanes == 4 else [""]
+    calls = [f"finish_value({', '.join(f'{o}{part}' for o in operands)})" for part in parts]
+    value = calls[0] if lanes == 1 else f"{of}({', '.join(calls)})"
+    text = f"{body}\n\n{head} {{\n{''.join(loads)}  return {value};\n}}"
+    return text, tuple(reads(f"e{i}", name, plan, lanes) for i, name in enumerate(names, start=1))
 
 
 def _place(name: str, plan: Plan) -> str:

@@ -23,20 +23,23 @@ WEIGHTS_BUFFER = DEFAULT_LIMITS["maxStorageBufferBindingSize"]
 LARGEST = (1 << 31) - BINDING_ALIGNMENT
 
 
-def place(plan: Plan, scratch: Mapping[str, tuple[int, int]]) -> tuple[dict[str, Region], tuple[int, ...]]:
+def place(
+    plan: Plan, scratch: Mapping[str, tuple[int, int]], halves: frozenset[str] = frozenset()
+) -> tuple[dict[str, Region], tuple[int, ...]]:
     """Return the region of every tensor that a dispatch may name, and the sizes of all buffers.
 
-    `scratch` gives for each tensor of the shaders' own the step that uses it and its bytes.
+    `scratch` gives for each tensor of the shaders' own the step that uses it and its bytes; `halves` are the tensors
+    that are stored as float16.
     """
     regions: dict[str, Region] = {}
     sizes: list[int] = []
     for name, tensor in plan.tensors.items():
-        size = _aligned(tensor.size // tensor.dtype.size * 4)
+        size = _aligned(tensor.size // tensor.dtype.size * _width(name, halves))
         if not sizes or sizes[-1] + size > WEIGHTS_BUFFER:
             sizes.append(0)
-        regions[name] = Region(len(sizes) - 1, sizes[-1], size, storage(tensor.dtype) or "")
+        regions[name] = Region(len(sizes) - 1, sizes[-1], size, _type(name, plan, halves))
         sizes[-1] += size
-    lives = _lifetimes(plan)
+    lives = _lifetimes(plan, halves)
     lives |= {name: Lifetime(_aligned(size), at, at) for name, (at, size) in scratch.items()}
     taken: list[tuple[int, list[Lifetime]]] = []  # a buffer and who lives there
     # The largest first: a buffer is made for its largest tenant, and smaller ones move in.
@@ -48,8 +51,7 @@ def place(plan: Plan, scratch: Mapping[str, tuple[int, int]]) -> tuple[dict[str,
             sizes.append(life.size)
             taken.append((home, []))
         next(others for i, others in taken if i == home).append(life)
-        kind = "f32" if name in scratch else storage(plan.dtype(name)) or ""
-        regions[name] = Region(home, 0, life.size, kind)
+        regions[name] = Region(home, 0, life.size, "f32" if name in scratch else _type(name, plan, halves))
     return regions, tuple(sizes)
 
 
@@ -63,7 +65,7 @@ def limits(regions: Mapping[str, Region], buffers: tuple[int, ...], most_binding
     return {name: value for name, value in needed.items() if value > DEFAULT_LIMITS[name]}
 
 
-def _lifetimes(plan: Plan) -> dict[str, Lifetime]:
+def _lifetimes(plan: Plan, halves: frozenset[str]) -> dict[str, Lifetime]:
     """Return when each buffer of the plan is needed; step -1 is the call's beginning. Scratch of C kernels is not."""
     first: dict[str, int] = dict.fromkeys(plan.inputs, -1)
     last: dict[str, int] = dict.fromkeys(plan.inputs, -1)
@@ -75,13 +77,21 @@ def _lifetimes(plan: Plan) -> dict[str, Lifetime]:
     last |= dict.fromkeys(plan.results, len(plan.steps))
     lives = {}
     for name in first:
-        size = _aligned(bounds(product(plan.buffers[name].shape), plan.dims)[1] * 4)
+        size = _aligned(bounds(product(plan.buffers[name].shape), plan.dims)[1] * _width(name, halves))
         if size > LARGEST:
             raise UnsupportedError(
                 f"'{name}' takes {size / 1e6:.0f} MB on a GPU, where 2 GB are the most: lower its dims"
             )
         lives[name] = Lifetime(size, first[name], last[name])
     return lives
+
+
+def _width(name: str, halves: frozenset[str]) -> int:
+    return 2 if name in halves else 4
+
+
+def _type(name: str, plan: Plan, halves: frozenset[str]) -> str:
+    return "f16" if name in halves else storage(plan.dtype(name)) or ""
 
 
 def _aligned(size: int) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neurenix.compiler.wgsl.launch import Launch, element, groups_of, lanes_of, reads, writes
+from neurenix.compiler.wgsl.launch import THREADS, Launch, element, groups_of, lanes_of, most, reads, writes
 from neurenix.compiler.wgsl.types import FLOAT, narrowed
 from neurenix.dims import Size
 from neurenix.graph.plan import Plan, Step
 
+# Fewer columns of a scatter than this leave a GPU idle if each has one invocation.
+FEW_COLUMNS = 4096
 _COMBINE = {"none": "b", "add": "a + b", "mul": "a * b", "max": "{0}max(a, b)", "min": "{0}min(a, b)"}
 
 
@@ -92,6 +94,9 @@ def launch_scatter(step: Step, plan: Plan) -> Launch:
         "elements": step.op == "scatter_elements",
     }  # fmt: skip
     bound = (reads("indices", step.inputs[1], plan), reads("x", step.inputs[2], plan), writes(step, plan))
-    if step.op == "scatter_nd":
-        return Launch("scatter_nd", bound, dict(sizes), groups_of(sizes["batches"] * sizes["inner"]), words)
-    return Launch("scatter", bound, dict(sizes), groups_of(sizes["outer"] * sizes["inner"]), words)
+    nd = step.op == "scatter_nd"
+    columns = sizes["batches" if nd else "outer"] * sizes["inner"]
+    shared = words["shared"] = most(columns, plan) < FEW_COLUMNS and most(sizes["count"], plan) >= THREADS
+    return Launch(
+        "scatter_nd" if nd else "scatter", bound, dict(sizes), columns if shared else groups_of(columns), words
+    )

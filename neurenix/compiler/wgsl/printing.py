@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from neurenix import ops
-from neurenix.compiler.wgsl import contractions, moves, reductions
+from neurenix.compiler.wgsl import attention, boxes, contractions, moves, reductions
 from neurenix.compiler.wgsl.custom import REPLACEABLE, CustomShader, launch_custom
+from neurenix.compiler.wgsl.half import as_half, converted, half_tensors
 from neurenix.compiler.wgsl.launch import Launch, most
 from neurenix.compiler.wgsl.maps import launch_map
 from neurenix.compiler.wgsl.memory import limits, place
@@ -14,6 +15,7 @@ from neurenix.compiler.wgsl.ranges import check_ranges
 from neurenix.compiler.wgsl.source import shader_text
 from neurenix.compiler.wgsl.special import special_values
 from neurenix.compiler.wgsl.types import storage
+from neurenix.compiler.wgsl.user_ops import launch_user_op
 from neurenix.dims import Dim, Size
 from neurenix.errors import UnsupportedError
 from neurenix.graph.cost import step_costs
@@ -21,9 +23,10 @@ from neurenix.graph.plan import Plan, Step
 from neurenix.graph.shaders import BINDING_ALIGNMENT, Dispatch, Shader, ShaderPlan
 
 # For each file of kernels/c what its steps become on a GPU: rows that share a loop there share one here.
-LAUNCHES: dict[str, Callable[[Step, Plan], Launch]] = {
+LAUNCHES: dict[str, Callable[[Step, Plan], Launch | Sequence[Launch]]] = {
     "matmul.c": contractions.launch_matmul,
     "batch_matmul.c": contractions.launch_batch_matmul,
+    "attention.c": attention.launch_attention,
     "conv2d.c": contractions.launch_conv2d,
     "depthwise2d.c": contractions.launch_depthwise2d,
     "pool2d.c": contractions.launch_pool2d,
@@ -46,6 +49,7 @@ LAUNCHES: dict[str, Callable[[Step, Plan], Launch]] = {
     "iota.c": moves.launch_iota,
     "dimension.c": moves.launch_dimension,
     "nonzero.c": moves.launch_nonzero,
+    "non_max_suppression.c": boxes.launch_non_max_suppression,
     "gather.c": moves.launch_gather,
     "gather_elements.c": moves.launch_gather,
     "gather_nd.c": moves.launch_gather,
@@ -54,38 +58,37 @@ LAUNCHES: dict[str, Callable[[Step, Plan], Launch]] = {
     "scatter_nd.c": moves.launch_scatter,
 }
 # Kernels that keep a model on wasm, and why.
-WASM_ONLY = {
-    "non_max_suppression.c": "keeps one box after the other, each by all that are kept, which a GPU does not divide",
-}
+WASM_ONLY: dict[str, str] = {}
 
 
-def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = ()) -> ShaderPlan:
+def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = (), half: bool = False) -> ShaderPlan:
     """Return the shaders and the dispatches of a plan. `weights` show which whole numbers its constants hold.
 
-    `custom` shaders stand in for those of their ops.
+    `custom` shaders stand in for those of their ops. With `half` tensors between inputs and outputs are float16: a
+    device needs the feature "shader-f16" for that.
 
     Raises UnsupportedError, naming the node, for what keeps the model on wasm: a kernel without a shader, a dtype that
     WGSL does not store, whole numbers that may not fit 32 bits, tensors that no device holds.
     """
+    ops.custom.require(plan.custom)
     for step in plan.steps:
         _check_dtypes(step, plan)
     launches = [
         (at, step, launch) for at, step in enumerate(plan.steps) for launch in _launches(step, plan, custom)
     ]  # fmt: skip
     check_ranges(plan, weights, _where)
+    halves = half_tensors(plan) if half else frozenset[str]()
     scratch = {
         f"{name}:{at}": (at, most(size, plan) * 4)
         for at, _, launch in launches
         for name, size in launch.scratch.items()
     }
-    regions, buffers = place(plan, scratch)
+    regions, buffers = place(plan, scratch, halves)
     shaders: dict[str, Shader] = {}
     texts: dict[str, str] = {}
     dispatches, at, bound = [], 0, 0
     for number, step, launch in launches:
-        text = launch.text or shader_text(
-            launch.template, launch.words, launch.bindings, tuple(launch.params), launch.functions
-        )
+        text = _text(launch, halves, step)
         if text not in texts:
             texts[text] = _name(step, shaders)
             writes = tuple(b.writes for b in launch.bindings)
@@ -103,6 +106,20 @@ def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = ()) 
     )  # fmt: skip
 
 
+def _text(launch: Launch, halves: frozenset[str], step: Step) -> str:
+    if not halves:
+        return launch.text or shader_text(
+            launch.template, launch.words, launch.bindings, tuple(launch.params), launch.functions
+        )
+    try:
+        stored, held = as_half(launch, halves)
+    except UnsupportedError as error:
+        remedy = "the model has no float16; use webgpu-precision = 'float32'"
+        raise UnsupportedError(f"{_where(step)} {error}: {remedy}") from None
+    names = tuple(stored.params)
+    return converted(shader_text(stored.template, stored.words, stored.bindings, names, stored.functions), held)
+
+
 def _example_flops(plan: Plan) -> int:
     """Return the arithmetic of one example at its largest: what counts examples, the first axes of inputs, is 1."""
     counts = {shape[0] for shape in (plan.buffers[name].shape for name in plan.inputs) if len(shape) > 1}
@@ -115,21 +132,23 @@ def _example_flops(plan: Plan) -> int:
 def _launches(step: Step, plan: Plan, custom: Sequence[CustomShader]) -> Sequence[Launch]:
     """Return what a step becomes: one launch, or what a registered shader needs around it."""
     found = [shader for shader in custom if step.op in REPLACEABLE[shader.op]]
-    return (found and launch_custom(step, plan, found[0])) or [_launch(step, plan)]
-
-
-def _launch(step: Step, plan: Plan) -> Launch:
-    if step.op == "map":
-        return launch_map(step, plan)
-    kernel = ops.get(step.op).kernel
-    assert kernel is not None, step.op
-    if kernel.source not in LAUNCHES:
-        reason = WASM_ONLY.get(kernel.source, "has no shader in this version")
-        raise UnsupportedError(f"{_where(step)} {reason}: the model runs on wasm")
     try:
-        return LAUNCHES[kernel.source](step, plan)
+        return (found and launch_custom(step, plan, found[0])) or _own_launches(step, plan)
     except UnsupportedError as error:
         raise UnsupportedError(f"{_where(step)} {error}: the model runs on wasm") from None
+
+
+def _own_launches(step: Step, plan: Plan) -> Sequence[Launch]:
+    if step.op == "map":
+        return [launch_map(step, plan)]
+    kernel = ops.get(step.op).kernel
+    assert kernel is not None, step.op
+    if kernel.user is not None:
+        return [launch_user_op(step, plan)]
+    if kernel.source not in LAUNCHES:
+        raise UnsupportedError(WASM_ONLY.get(kernel.source, "has no shader in this version"))
+    made = LAUNCHES[kernel.source](step, plan)
+    return [made] if isinstance(made, Launch) else made
 
 
 def _check_dtypes(step: Step, plan: Plan) -> None:

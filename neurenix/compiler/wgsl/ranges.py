@@ -7,55 +7,72 @@ that may leave 32 bits keeps the model on wasm: the error names the node.
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from neurenix import ops
+from neurenix.compiler.wgsl.intervals import ANY, LeavesError, Range, expression_range, fits, raised
 from neurenix.compiler.wgsl.launch import most
 from neurenix.compiler.wgsl.types import LEAST, MOST, is_wide, own_range
 from neurenix.dims import product
 from neurenix.errors import UnsupportedError
-from neurenix.expr import Expr
-from neurenix.expr.printing import kinds_of
 from neurenix.graph.packing import unpack
 from neurenix.graph.plan import Plan, Step
 
-Range = tuple[float, float]
-ANY: Range = (-math.inf, math.inf)
+# Kernels that make no new numbers.
+_MOVES = {"view.c", "pad.c", "place.c", "gather.c", "gather_elements.c", "gather_nd.c"}
+# Bytes of a parameter beyond which nobody looks at its floats.
+_LARGEST_FLOATS = 1 << 16
 
 
 def check_ranges(plan: Plan, weights: bytes, where: Callable[[Step], str]) -> None:
     """Raise UnsupportedError, naming the step, where a whole number may not fit 32 bits."""
     known: dict[str, Range] = {name: _constant(plan, name, weights) for name in plan.tensors}
-    known |= {name: own_range(plan.dtype(name)) for name in plan.inputs if plan.dtype(name).name != "float32"}
+    known |= {name: own_range(plan.dtype(name)) for name in plan.inputs if not _is_float(plan, name)}
     for step in plan.steps:
-        of = plan.dtype(step.output)
-        found = _RULES.get(step.op, _union)(step, plan, [known.get(name, ANY) for name in step.inputs])
-        if of.name == "float32":
+        rule = _unknown_op if step.op in plan.custom else _RULES.get(step.op, _union)
+        if _is_float(plan, step.output) and not _is_followed(step):
             continue
-        if is_wide(of) and not _fits(found, own_range(of)):
-            raise UnsupportedError(
-                f"{where(step)} makes {of} from {found[0]:.6g} to {found[1]:.6g} as far as can be shown; a GPU's whole "
-                "numbers have 32 bits: use int32, or clip it"
-            )
-        low, high = own_range(of)
-        known[step.output] = found if low <= found[0] and found[1] <= high else (low, high)
+        of = plan.dtype(step.output)
+        try:
+            found = rule(step, plan, [known.get(name, ANY) for name in step.inputs])
+        except LeavesError as error:
+            raise UnsupportedError(_refused(where(step), "computes whole numbers", error.found)) from None
+        if is_wide(of) and not fits(found, own_range(of)):
+            raise UnsupportedError(_refused(where(step), f"makes {of}", found))
+        own = ANY if _is_float(plan, step.output) else own_range(of)
+        known[step.output] = found if fits(found, own) else own
 
 
-def _fits(found: Range, within: Range) -> bool:
-    return within[0] <= found[0] and found[1] <= within[1]
+def _refused(step: str, does: str, found: Range) -> str:
+    return (
+        f"{step} {does} from {found[0]:.6g} to {found[1]:.6g} as far as can be shown; a GPU's whole numbers have 32 "
+        "bits: use int32, or clip it"
+    )
+
+
+def _is_float(plan: Plan, name: str) -> bool:
+    return plan.dtype(name).numpy.kind == "f"
+
+
+def _is_followed(step: Step) -> bool:
+    """Say whether the range of the floats that a step makes is known: indices are floats before they are cast."""
+    kernel = None if step.op == "map" else ops.get(step.op).kernel
+    return step.op == "map" or (kernel is not None and kernel.source in _MOVES and step.epilogue is None)
 
 
 def _constant(plan: Plan, name: str, weights: bytes) -> Range:
     tensor = plan.tensors[name]
-    if tensor.dtype.name == "float32":
+    whole = not _is_float(plan, name)
+    if not whole and tensor.size > _LARGEST_FLOATS:
         return ANY
     data = memoryview(weights)[tensor.offset : tensor.offset + tensor.size]
     values = unpack(data, tensor.dtype.numpy, tensor.layout, tensor.shape)
     if not values.size:
         return 0, 0
+    if not whole:
+        return (float(values.min()), float(values.max())) if np.isfinite(values).all() else ANY
     low, high = int(values.min()), int(values.max())
     if low < LEAST or high > MOST:
         raise UnsupportedError(
@@ -70,12 +87,22 @@ def _union(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
     return min(r[0] for r in same), max(r[1] for r in same)
 
 
+def _unknown_op(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
+    """What a user's op makes, nobody has shown."""
+    return ANY
+
+
 def _count(step: Step, plan: Plan) -> int:
     return most(step.sizes["n"], plan)
 
 
 def _positions(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
     return 0, max(0, _count(step, plan) - 1)
+
+
+def _kept(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
+    """Batch, class and box, and -1 behind them."""
+    return -1, max(0, *(most(step.sizes[axis], plan) - 1 for axis in ("batch", "classes", "n")))
 
 
 def _sum(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
@@ -90,7 +117,7 @@ def _magnitudes(power: int) -> Callable[[Step, Plan, Sequence[Range]], Range]:
 
 def _prod(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
     largest = max(map(abs, ins[0]))
-    power = 1.0 if largest <= 1 else largest ** min(_count(step, plan), 64)
+    power = 1.0 if largest <= 1 else raised(largest, _count(step, plan))
     return -power, power
 
 
@@ -110,145 +137,9 @@ def _times(bound: float, count: int) -> float:
 
 
 def _map(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
-    """Return the range of an expression. Below the root, whole numbers that leave 32 bits make the root unknown."""
-    kinds = ["float" if plan.dtype(name).name == "float32" else "integer" for name in step.inputs]
+    kinds = ["float" if _is_float(plan, name) else "integer" for name in step.inputs]
     return expression_range(step.attrs["expr"], ins, kinds)
 
-
-def expression_range(expr: Expr, operands: Sequence[Range], kinds: Sequence[str]) -> Range:
-    """Return a range that an expression's values are in, given those of its operands and their kinds.
-
-    Where some part of it is a whole number that may not fit 32 bits on the way, the answer is everything.
-    """
-    kind = kinds_of(expr, kinds)
-    done: dict[Expr, Range] = {}
-
-    def visit(e: Expr) -> Range:
-        if e.op == "x":
-            return operands[int(e.value)]
-        if e.op == "const":
-            return (float(e.value), float(e.value)) if not math.isnan(e.value) else ANY
-        if e not in done:
-            args = [visit(a) for a in e.args]
-            done[e] = _clean(_PRIMITIVES.get(e.op, _unknown)(*args))
-            if e is not expr and kind[e] in ("integer", "unsigned") and not _fits(done[e], (LEAST, MOST)):
-                raise _LeavesError
-        return done[e]
-
-    try:
-        return visit(expr)
-    except _LeavesError:
-        return ANY
-
-
-class _LeavesError(Exception):
-    """Some part of an expression leaves 32 bits."""
-
-
-def _clean(found: Range) -> Range:
-    return ANY if any(map(math.isnan, found)) else found
-
-
-def _corners(f: Callable[[float, float], float]) -> Callable[[Range, Range], Range]:
-    """The range of a function that is monotonic in each of its arguments."""
-
-    def of(a: Range, b: Range) -> Range:
-        with np.errstate(all="ignore"):
-            ends = [f(x, y) for x, y in itertools.product(a, b)]
-        return min(ends), max(ends)
-
-    return of
-
-
-def _product(x: float, y: float) -> float:
-    return 0.0 if x == 0 or y == 0 else x * y
-
-
-def _floordiv(a: Range, b: Range) -> Range:
-    if b[0] <= 0:  # with 0 and -1 among them: as far as a division by 1 or -1 goes
-        far = max(map(abs, a))
-        return -far, far
-    return _corners(lambda x, y: 0.0 if math.isinf(y) else x if math.isinf(x) else float(x // y))(a, b)
-
-
-def _remainder(a: Range, b: Range) -> Range:
-    far = max(map(abs, b))
-    return min(-far if a[0] < 0 or b[0] < 0 else 0, 0), far
-
-
-def _bits(a: Range, b: Range) -> Range:
-    """Of numbers that are not negative no bit is set above the highest; of others, 32 bits hold them all."""
-    high = max(a[1], b[1])
-    if a[0] >= 0 and b[0] >= 0 and high < MOST:
-        return 0, float((1 << int(high).bit_length()) - 1)
-    return (LEAST, MOST) if _fits(a, (LEAST, MOST)) and _fits(b, (LEAST, MOST)) else ANY
-
-
-def _shifted(a: Range, b: Range) -> Range:
-    if b[1] > 31:
-        return ANY
-    return _corners(lambda x, y: x * 2.0 ** max(y, 0))(a, b)
-
-
-def _power(a: Range, b: Range) -> Range:
-    far, n = max(map(abs, a)), b[1]
-    if far <= 1:
-        return -1, 1
-    if math.isinf(far) or n > 64:
-        return ANY
-    return (0.0 if a[0] >= 0 else -(far ** max(n, 0))), far ** max(n, 0)
-
-
-def _choice(condition: Range, a: Range, b: Range) -> Range:
-    return min(a[0], b[0]), max(a[1], b[1])
-
-
-def _magnitude(a: Range) -> Range:
-    return 0 if a[0] <= 0 <= a[1] else min(map(abs, a)), max(map(abs, a))
-
-
-def _whole(f: Callable[[float], float]) -> Callable[[Range], Range]:
-    return lambda a: (a[0] if math.isinf(a[0]) else f(a[0]), a[1] if math.isinf(a[1]) else f(a[1]))
-
-
-def _unknown(*_: Range) -> Range:
-    return ANY
-
-
-def _truth(*_: Range) -> Range:
-    return 0, 1
-
-
-_PRIMITIVES: dict[str, Callable[..., Range]] = {
-    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
-    "sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
-    "mul": _corners(_product),
-    "neg": lambda a: (-a[1], -a[0]),
-    "abs": _magnitude,
-    "max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
-    "min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
-    "floordiv": _floordiv,
-    "mod": _remainder,
-    "fmod": _remainder,
-    "pow": _power,
-    "bitand": _bits,
-    "bitor": _bits,
-    "bitxor": _bits,
-    "bitnot": lambda a: (-a[1] - 1, -a[0] - 1),
-    "shl": _shifted,
-    "shr": lambda a, b: (min(a[0], 0), max(a[1], 0)),
-    "select": _choice,
-    "to_float": lambda a: a,
-    "to_integer": _whole(math.trunc),
-    "to_unsigned": _whole(math.trunc),
-    "trunc": _whole(math.trunc),
-    "floor": _whole(math.floor),
-    "ceil": _whole(math.ceil),
-    "round": _whole(round),
-    "sigmoid": _truth,
-    "tanh": lambda a: (-1, 1),
-    **dict.fromkeys(("lt", "le", "eq", "and", "or", "xor", "not", "isnan", "isinf"), _truth),
-}
 
 _RULES: dict[str, Callable[[Step, Plan, Sequence[Range]], Range]] = {
     "map": _map,
@@ -259,6 +150,7 @@ _RULES: dict[str, Callable[[Step, Plan, Sequence[Range]], Range]] = {
     "argsort": _positions,
     "argsort_rows": _positions,
     "nonzero": lambda step, plan, ins: (-1, max(0, most(product(step.shapes[0]), plan) - 1)),
+    "non_max_suppression": _kept,
     "sum": _sum,
     "cumsum": _sum,
     "prod": _prod,

@@ -12,6 +12,7 @@ from neurenix.compiler.wgsl.launch import (
     element,
     epilogue,
     groups_of,
+    lanes_of,
     most,
     named,
     reads,
@@ -23,8 +24,11 @@ from neurenix.dims import Size
 from neurenix.errors import UnsupportedError
 from neurenix.graph.plan import Plan, Step
 
-# From how many elements on a workgroup shares a row: below, an invocation for each row is quicker.
-SHARED_ROW, SHARED_COLUMN = 32, 1024
+# From how many elements on invocations share a row: below, one for each row is quicker. And from where on it takes the
+# whole workgroup: of shorter rows there are several in one.
+SHARED_ROW, SHARED_COLUMN, WHOLE_ROW = 32, 1024, 1024
+# A scan of this many elements is shared by a workgroup, unless so many rows keep a GPU busy by themselves.
+SHARED_SCAN, MOST_SHARED_ROWS = 256, 1 << 14
 # The longest axis that is sorted by counting: twice as many take four times as long, and a GPU's watchdog is no
 # friend of long dispatches.
 MOST_SORTED = 16384
@@ -70,10 +74,16 @@ def launch_reduce(step: Step, plan: Plan) -> Launch:
         "type_in": type_in, "type": made, "init": None if row.init is None else f"{made}({row.init})",
         **{name: getattr(row, name).format(**choices) for name in ("each", "combine", "finish")},
     }  # fmt: skip
-    longest, outputs = most(sizes["n"], plan), sizes["outer"] * sizes["inner"]
-    words["tree"] = longest >= (SHARED_ROW if sizes["inner"] == 1 else SHARED_COLUMN)
+    words["across"] = _sharing(sizes["n"], plan, SHARED_ROW if sizes["inner"] == 1 else SHARED_COLUMN)
     bound = (reads("x", step.inputs[0], plan), writes(step, plan))
-    return Launch("reduce", bound, dict(sizes), outputs if words["tree"] else groups_of(outputs), words)
+    groups = groups_of(sizes["outer"] * sizes["inner"], 64 // words["across"])
+    return Launch("reduce", bound, dict(sizes), groups, words)
+
+
+def _sharing(length: Size, plan: Plan, least: int = SHARED_ROW) -> int:
+    """Return how many invocations share a row of so many elements."""
+    longest = most(length, plan)
+    return 1 if longest < least else 16 if longest < WHOLE_ROW else 64
 
 
 def launch_arg_reduce(step: Step, plan: Plan) -> Launch:
@@ -90,8 +100,10 @@ def launch_scan(step: Step, plan: Plan) -> Launch:
         "type": made, "init": 0 if adds else 1, "join": "+" if adds else "*", "compensated": adds and made == FLOAT,
         "exclusive": bool(step.attrs["exclusive"]), "reverse": bool(step.attrs["reverse"]),
     }  # fmt: skip
+    rows = sizes["outer"] * sizes["inner"]
+    words["shared"] = most(sizes["n"], plan) >= SHARED_SCAN and most(rows, plan) < MOST_SHARED_ROWS
     bound = (reads("x", step.inputs[0], plan), writes(step, plan))
-    return Launch("scan", bound, dict(sizes), groups_of(sizes["outer"] * sizes["inner"]), words)
+    return Launch("scan", bound, dict(sizes), rows if words["shared"] else groups_of(rows), words)
 
 
 def launch_linear_scan(step: Step, plan: Plan) -> Launch:
@@ -115,18 +127,21 @@ def launch_argsort(step: Step, plan: Plan) -> Launch:
 
 
 def launch_softmax(step: Step, plan: Plan) -> Launch:
-    sizes = step.sizes
-    tree = most(sizes["N"], plan) >= SHARED_ROW
-    words = {"logarithm": step.op == "log_softmax", "tree": tree}
+    sizes, across = step.sizes, _sharing(step.sizes["N"], plan)
+    words = {"logarithm": step.op == "log_softmax", "across": across}
     bound = (reads("x", step.inputs[0], plan), writes(step, plan))
-    return Launch("softmax", bound, dict(sizes), sizes["rows"] if tree else groups_of(sizes["rows"]), words)
+    return Launch("softmax", bound, dict(sizes), groups_of(sizes["rows"], 64 // across), words)
 
 
 def launch_standardize(step: Step, plan: Plan) -> Launch:
-    text, more = epilogue(step, plan)
-    words = {"centred": step.op == "standardize", "eps": literal(float(step.attrs["eps"]))}
-    bound = (reads("x", step.inputs[0], plan), *more, writes(step, plan))
-    return Launch("standardize", bound, dict(step.sizes), step.sizes["rows"], words, (text,))
+    sizes, lanes = step.sizes, lanes_of(step.sizes["N"])
+    across = _sharing(sizes["N"], plan, least=0)
+    text, more = epilogue(step, plan, lanes)
+    words = {
+        "centred": step.op == "standardize", "eps": literal(float(step.attrs["eps"])), "lanes": lanes, "across": across,
+    }  # fmt: skip
+    bound = (reads("x", step.inputs[0], plan, lanes), *more, writes(step, plan, lanes))
+    return Launch("standardize", bound, dict(sizes), groups_of(sizes["rows"], 64 // across), words, (text,))
 
 
 _GATES = {"rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}

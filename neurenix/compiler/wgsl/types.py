@@ -40,6 +40,6 @@ def narrowed(of: DType, text: str) -> str:
     if of.name == "bool" or of.size >= 4:
         return text
     if of.name.startswith("u"):
-        return f"({text} & {(1 << 8 * of.size) - 1})"
+        return f"(({text}) & {(1 << 8 * of.size) - 1})"
     shift = 32 - 8 * of.size
-    return f"(({text} << {shift}u) >> {shift}u)"
+    return f"((({text}) << {shift}u) >> {shift}u)"

@@ -70,6 +70,14 @@ export class GpuTensor {
     throw new NeurenixError('bad_input', 'This tensor is on the GPU, and JSON is not asynchronous: await getData() first.');
   }
 
+  /**
+   * Whether its buffer is the page's, of which nobody knows what it is, and no model's output.
+   * @param {PublicGpuTensor} tensor
+   */
+  static isPagesOwn(tensor) {
+    return #release in tensor && tensor.#release === undefined;
+  }
+
   dispose() {
     const buffer = this.#buffer;
     this.#buffer = null;

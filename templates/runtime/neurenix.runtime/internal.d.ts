@@ -58,7 +58,7 @@ export interface Region {
   readonly buffer: number;
   readonly offset: number;
   readonly size: number;
-  readonly type: 'f32' | 'i32';
+  readonly type: 'f32' | 'i32' | 'f16';
 }
 
 export interface ShaderRow {
@@ -78,7 +78,7 @@ export interface DispatchRow {
   readonly groups: readonly [Size] | readonly [Size, Size, Size];
 }
 
-/** What a GPU runs, read from the manifest. */
+/** What a GPU runs, read from the manifest. `half` is the same for one with float16, which answers within `tolerance`. */
 export interface ShaderTable {
   readonly file: BundleFile;
   readonly limits: Readonly<Record<string, number>>;
@@ -90,6 +90,8 @@ export interface ShaderTable {
   readonly tensors: readonly {
     readonly name: string; readonly dtype: DType; readonly offset: number; readonly size: number;
   }[];
+  readonly half: ShaderTable | null;
+  readonly tolerance: number;
 }
 
 /** A device that models share. `lost` is why it is no use any more. */

@@ -85,7 +85,7 @@ export class Model {
       const { signal } = options ?? {};
       const answers = /** @type {Record<string, Tensor>} */ (await this.#run(call, { signal }));
       const maxError = goldenError(golden, answers, this.#manifest.outputs);
-      const { tolerance } = golden;
+      const tolerance = Math.max(golden.tolerance, this.#placement.tolerance);
       const dims = Object.fromEntries(golden.dims);
       cases.push({ dims, passed: maxError <= tolerance, maxError, tolerance });
     }

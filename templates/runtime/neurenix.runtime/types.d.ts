@@ -80,21 +80,26 @@ export declare class Tensor<D extends DType = DType> {
 
 /**
  * A tensor that stayed on the GPU: values row-major, 4 bytes each, whole numbers and conditions as 32-bit integers.
- * The next model takes it as it is. Dispose of it, so that its buffer serves another call.
+ * The next model takes it as it is. Dispose of it once the calls that take it are answered: its buffer then serves
+ * another call.
  */
 export interface GpuTensor<D extends DType = DType> {
   readonly shape: readonly number[];
   readonly dtype: D;
   readonly size: number;
+  /** Throws `disposed` once it was disposed of. */
   readonly buffer: GpuBuffer;
   /** The device that the buffer belongs to. */
   readonly gpuDevice: GpuDevice;
-  /** Download the values. */
+  /** Download the values. Rejected with `run_failed` when the device was lost, and the values with it. */
   getData(): Promise<ArrayTypes[D]>;
   dispose(): void;
 }
 
-/** What `forward(…, { keep: true })` gives: on a GPU its tensors, elsewhere the usual ones. */
+/**
+ * What `forward(…, { keep: true })` gives: tensors on the GPU where the call ran on one, and otherwise the usual ones,
+ * as also for outputs whose size depends on data. Both have `getData()`; `'buffer' in tensor` tells them apart.
+ */
 export type Kept<Outputs> = {
   readonly [Name in keyof Outputs]: Outputs[Name] extends Tensor<infer D> ? Tensor<D> | GpuTensor<D> : never;
 };
@@ -135,14 +140,28 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export interface LoadOptions {
   /**
-   * Where to run. `auto` begins on `wasm` and changes over to a GPU once that has given the right answers to the
-   * bundle's golden inputs, if the model is large enough for it and the adapter is no software; `webgpu` wants a GPU,
-   * software as well, and is refused where there is none.
+   * Where to run; `auto` unless given.
+   *
+   * - `auto` answers from WebAssembly at once and changes over to a GPU when that has answered the bundle's golden
+   *   inputs rightly, if the model is large enough to gain by it (or was exported for a GPU) and the adapter is no
+   *   software. `settled` says when.
+   * - `webgpu` loads the model on a GPU, software as well; `loadModel` is rejected where that cannot be
+   *   (`device_unavailable`, `compile_failed`, `verification_failed`, `run_failed`, `unsupported`).
+   * - `wasm` never asks for a GPU.
+   *
+   * Wherever a model runs, a GPU that fails in a call is replaced by a fresh device once, and if that fails too by
+   * WebAssembly, for good: the call is answered either way. `strict` throws instead.
    */
   device?: 'auto' | 'webgpu' | 'wasm';
-  /** How many milliseconds a GPU may take for one call before it is given up; a minute unless given. */
+  /**
+   * How many milliseconds a GPU may take for one call, or for compiling, before its device is given up for every model
+   * on the page; 60,000 unless given.
+   */
   deadline?: number;
-  /** Told why, when a GPU that was wanted does not answer, and WebAssembly does. */
+  /**
+   * Told why, each time that WebAssembly takes over from a GPU: for good, or for one call with whole numbers that need
+   * more than 32 bits, after which `model.device` is still `webgpu`.
+   */
   onFallback?: (reason: NeurenixError) => void;
   /** How many threads to run. This version runs one, and says so once. */
   threads?: number;
@@ -153,8 +172,8 @@ export interface LoadOptions {
   /** Used in place of the global `fetch`. */
   fetch?: Fetch;
   /**
-   * Throw where the runtime would otherwise settle for less: fewer threads, another device. Under `auto`, a model that
-   * needs NaN or infinities stays off the GPU, since WGSL lets one ignore them.
+   * Throw where the runtime would otherwise settle for less: fewer threads, another device. A model that needs NaN or
+   * infinities stays off the GPU then, since WGSL lets one ignore them: `auto` takes WebAssembly, `webgpu` is refused.
    */
   strict?: boolean;
 }
@@ -176,8 +195,9 @@ export interface GpuStats {
   readonly bytes: number;
   /** How many dispatches a forward pass has at most. */
   readonly dispatches: number;
+  /** How many calls this device has answered, those of the golden inputs included. */
   readonly calls: number;
-  /** How often a lost device was replaced. */
+  /** How often a device that failed was replaced. */
   readonly recoveries: number;
 }
 
@@ -207,17 +227,21 @@ export interface Model<Inputs = Record<string, TensorInput> | TensorInput, Outpu
   readonly layers: readonly Layer[];
   /** Where the next call is answered, as far as is known. */
   readonly device: 'webgpu' | 'wasm';
-  /** Settled once it is decided where the model runs: under `auto`, after a GPU has proved itself or failed to. */
+  /**
+   * Where the model begins, once that is decided: under `auto`, after a GPU has proved itself or failed to. Never
+   * rejected, and no answer needs to wait for it. Later changes show in `device`, and `onFallback` is told.
+   */
   readonly settled: Promise<'webgpu' | 'wasm'>;
-  /** What the model holds on its GPU; null where it has none. */
+  /** What the model holds on its GPU, at this moment; null while it runs on WebAssembly. */
   readonly gpu: GpuStats | null;
-  /** The WebAssembly feature level in use: `relaxed`, `simd` or `scalar`; `wgsl` on a GPU. */
+  /** The WebAssembly feature level in use: `relaxed`, `simd` or `scalar`; on a GPU `wgsl`, or `wgsl.f16` where it stores float16. */
   readonly variant: string;
   readonly threads: number;
   /**
    * Run the model once. The inputs are copied when it is called, and the outputs are yours.
    * A typed array may leave one dim to its length: 20 values for `['batch', 10]` are a batch of 2.
    * NaN and infinities pass through, except on a GPU, which may ignore them.
+   * Inputs that lie on a GPU are read when the call's turn comes, not before: leave them alone until it is answered.
    * With `keep`, outputs stay on the GPU that made them, but for those whose size depends on data.
    */
   forward(inputs: Inputs, options: ForwardOptions & { keep: true }): Promise<Kept<Outputs>>;
@@ -227,7 +251,10 @@ export interface Model<Inputs = Record<string, TensorInput> | TensorInput, Outpu
     data: ArrayTypes[D] | readonly Nested[],
     dtype?: D,
   ): Tensor<D>;
-  /** Values of the page's own on the model's GPU: 4 bytes each, in a buffer with `COPY_SRC`. */
+  /**
+   * Values of the page's own on the model's GPU, `model.gpu.device`: 4 bytes each, in a buffer with `COPY_SRC`.
+   * Throws `bad_input` while the model runs on WebAssembly.
+   */
   createTensor<D extends DType = 'float32'>(shape: readonly number[], data: GpuBuffer, dtype?: D): GpuTensor<D>;
   /** Run the bundle's golden cases here, and compare. */
   selfTest(options?: ForwardOptions): Promise<SelfTestResult>;

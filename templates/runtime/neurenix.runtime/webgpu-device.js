@@ -7,7 +7,9 @@ import { message } from './gpu-tensor.js';
 /** @import { HeldDevice } from './internal.js' */
 
 
-const LOSS_MS = 100;
+const LOSS_MS = 500;
+/** What a device must have for float16; each gets it that can. */
+export const HALF = 'shader-f16';
 
 /** @type {{ held: HeldDevice[], turn: Promise<unknown> }} */
 const page = /** @type {any} */ (globalThis)[Symbol.for('neurenix.gpu.1')] ??= { held: [], turn: Promise.resolve() };
@@ -29,7 +31,7 @@ export function requestDevice(limits, options) {
  * @param {{ software: boolean, deadline: number }} options
  */
 async function find(limits, { software, deadline }) {
-  const shared = page.held.find((held) => lacking(held.device.limits, limits) === undefined
+  const shared = page.held.find((held) => !held.lost && lacking(held.device.limits, limits) === undefined
     && (software || !held.software));
   if (shared) return shared;
   const gpu = globalThis.navigator?.gpu;
@@ -51,8 +53,9 @@ async function find(limits, { software, deadline }) {
       throw unavailable(`${name} gives ${missing} = ${/** @type {any} */ (adapter.limits)[missing]}; `
         + `the model needs ${limits[missing]}`);
     }
+    const requiredFeatures = [...adapter.features].includes(HALF) ? /** @type {const} */ ([HALF]) : [];
     const device = await within(
-      adapter.requestDevice({ label: 'neurenix', requiredLimits: { ...limits } }), deadline, late);
+      adapter.requestDevice({ label: 'neurenix', requiredFeatures, requiredLimits: { ...limits } }), deadline, late);
     return hold(device, name, isSoftware);
   } catch (cause) {
     if (cause instanceof NeurenixError) throw cause;

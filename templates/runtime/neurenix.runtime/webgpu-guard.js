@@ -62,8 +62,10 @@ export class Guard {
    */
   within(what, promise) {
     return within(promise, this.#deadline, () => {
+      const reason = `the GPU did not answer within ${this.#deadline / 1000} seconds`;
+      this.#held.lost ||= reason;
       this.#held.device.destroy(); // it hangs and is no use to anybody; this rejects what waits for it
-      return this.failure(what, `the GPU did not answer within ${this.#deadline / 1000} seconds`);
+      return this.failure(what, reason);
     });
   }
 

@@ -25,8 +25,22 @@ const WHOLE = ['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', '
 export function readTable(manifest) {
   const { webgpu, root } = manifest;
   if (!webgpu) throw root.error('has no shaders');
+  const half = webgpu.has('half') ? readShaders(manifest, webgpu.get('half'), null) : null;
+  return readShaders(manifest, webgpu, half);
+}
+
+/**
+ * @param {Manifest} manifest
+ * @param {Field} webgpu the table, or that for float16 in it
+ * @param {ShaderTable | null} half
+ * @returns {ShaderTable}
+ */
+function readShaders(manifest, webgpu, half) {
+  const { root } = manifest;
   const names = new Set(manifest.dims.map(({ name }) => name));
   const size = (/** @type {Field} */ field) => readSize(field, names);
+  // A param may be below 0: there are strides that walk backwards.
+  const param = (/** @type {Field} */ field) => readSize(field, names, 1);
   const buffers = webgpu.get('buffers').list((buffer) => multiple(buffer.get('size'), 4, LARGEST));
   const regions = new Map(Object.keys(webgpu.get('regions').object()).map((name) => {
     return [name, readRegion(webgpu.get('regions').get(name), buffers)];
@@ -40,8 +54,12 @@ export function readTable(manifest) {
     regions,
     paramsSize,
     shaders,
-    dispatches: webgpu.get('dispatches').list((row) => readDispatch(row, { shaders, regions, paramsSize, size })),
+    dispatches: webgpu.get('dispatches').list((row) => {
+      return readDispatch(row, { shaders, regions, paramsSize, size, param });
+    }),
     tensors: root.get('tensors').list((tensor) => readTensor(tensor, manifest.memory.weights)),
+    half,
+    tolerance: webgpu.has('tolerance') ? webgpu.get('tolerance').number() : 0,
   };
   checkText(table, webgpu);
   checkPorts(table, manifest, webgpu);
@@ -78,7 +96,9 @@ function readRegion(field, buffers) {
   const offset = field.get('offset').integer(0, buffers[buffer] - size);
   if (offset % ALIGNMENT) throw field.get('offset').error(`is ${offset}, no multiple of ${ALIGNMENT}`);
   const type = field.get('type').text();
-  if (type !== 'f32' && type !== 'i32') throw field.get('type').error('is neither f32 nor i32');
+  if (type !== 'f32' && type !== 'i32' && type !== 'f16') {
+    throw field.get('type').error('is neither f32, i32 nor f16');
+  }
   return { buffer, offset, size, type };
 }
 
@@ -103,10 +123,10 @@ function readShader(field) {
 /**
  * @param {Field} field
  * @param {{ shaders: readonly ShaderRow[], regions: ReadonlyMap<string, Region>, paramsSize: number,
- *   size: (field: Field) => Size }} known
+ *   size: (field: Field) => Size, param: (field: Field) => Size }} known
  * @returns {DispatchRow}
  */
-function readDispatch(field, { shaders, regions, paramsSize, size }) {
+function readDispatch(field, { shaders, regions, paramsSize, size, param }) {
   const shader = field.get('shader').integer(0, shaders.length - 1);
   const { bindings, params } = shaders[shader];
   const row = {
@@ -116,7 +136,7 @@ function readDispatch(field, { shaders, regions, paramsSize, size }) {
       if (!region) throw binding.error(`names '${binding.text()}', which has no region`);
       return region;
     }),
-    params: field.get('params').list(size),
+    params: field.get('params').list(param),
     at: field.get('at').integer(0, paramsSize),
     groups: readGroups(field.get('groups'), size),
   };
@@ -174,13 +194,14 @@ function checkText({ shaders, file }, webgpu) {
  * @param {Manifest} manifest
  * @param {Field} webgpu
  */
-function checkPorts({ regions, tensors }, { inputs, outputs, dims }, webgpu) {
+function checkPorts({ regions, tensors, tolerance }, { inputs, outputs, dims }, webgpu) {
   const largest = new Map(dims.map(({ name, max }) => [name, max]));
-  /** @type {(name: string, dtype: string, count: number) => void} */
-  const fit = (name, dtype, count) => {
+  /** @type {(name: string, dtype: string, count: number, half?: boolean) => void} */
+  const fit = (name, dtype, count, half = false) => {
     const region = regions.get(name);
     const type = dtype === 'float32' ? 'f32' : WHOLE.includes(dtype) ? 'i32' : 'none';
-    if (!region || region.type !== type || !(4 * count <= region.size)) {
+    const fits = region?.type === type || (half && type === 'f32' && region?.type === 'f16');
+    if (!region || !fits || !((region.type === 'f16' ? 2 : 4) * count <= region.size)) {
       throw webgpu.get('regions').error(`have no place for '${name}', ${count} elements of ${dtype}`);
     }
   };
@@ -188,6 +209,8 @@ function checkPorts({ regions, tensors }, { inputs, outputs, dims }, webgpu) {
     fit(name, dtype, product(evaluateShape(shape, largest)));
     for (const length of lengths) fit(length.name, 'int64', 1);
   }
-  for (const { name, dtype, size } of tensors) fit(name, dtype, size / ARRAYS[dtype].BYTES_PER_ELEMENT);
+  for (const { name, dtype, size } of tensors) {
+    fit(name, dtype, size / ARRAYS[dtype].BYTES_PER_ELEMENT, tolerance > 0);
+  }
 }
 

@@ -1,6 +1,7 @@
-// Inputs and parameters as a GPU holds them: 4 bytes an element, whole numbers as 32-bit integers.
+// Inputs and parameters as a GPU holds them: 4 bytes an element, whole numbers as i32, or float16.
 
 import { NeurenixError } from './errors.js';
+import { toHalf } from './half.js';
 
 /** @import { OnGpu, Port } from './internal.js' */
 /** @import { DType, TypedArray } from './types.js' */
@@ -14,10 +15,12 @@ import { NeurenixError } from './errors.js';
 export function toWords(values, port, device) {
   if (!ArrayBuffer.isView(values)) {
     const { tensor } = values;
-    if (tensor && tensor.gpuDevice !== device) {
+    if (!tensor) return values;
+    if (tensor.gpuDevice !== device) {
       throw new NeurenixError('unsupported', `Input '${port.name}' is on another GPU device.`);
     }
-    return values;
+    // Asked again: one that was disposed of since has a buffer that serves another call.
+    return { ...values, buffer: /** @type {GPUBuffer} */ (tensor.buffer) };
   }
   if (values instanceof Float32Array) return /** @type {Float32Array<ArrayBuffer>} */ (values);
   const words = new Int32Array(values.length);
@@ -47,6 +50,23 @@ export function wordsOf({ buffer, byteOffset }, dtype, offset, size) {
   if (!reader) throw new NeurenixError('unsupported', `A parameter is ${dtype}, which no shader holds.`);
   const { width, at: read } = reader;
   return Int32Array.from({ length: size / width }, (_, i) => Number(read(view, i * width)));
+}
+
+const LARGEST_HALF = 65504;
+
+/**
+ * A parameter as float16, in whole words as uploads are: what is beyond its largest number becomes that.
+ * @param {Float32Array<ArrayBuffer>} values
+ */
+export function halvesOf(values) {
+  const length = values.length + values.length % 2;
+  const Half = /** @type {any} */ (globalThis).Float16Array; // not every browser has it
+  const made = Half ? new Half(length) : new Uint16Array(length);
+  for (let i = 0; i < values.length; i++) {
+    const value = Math.max(-LARGEST_HALF, Math.min(LARGEST_HALF, values[i]));
+    made[i] = Half ? value : toHalf(value);
+  }
+  return new Uint16Array(made.buffer);
 }
 
 /** @type {Partial<Record<DType, { width: number, at: (view: DataView, at: number) => number | bigint }>>} */

@@ -9,9 +9,9 @@ import { fetchVerified } from './fetching.js';
 import { GpuTensor, message, widen } from './gpu-tensor.js';
 import { cut } from './lengths.js';
 import { product, Tensor } from './tensor.js';
-import { isLost, requestDevice } from './webgpu-device.js';
+import { HALF, isLost, requestDevice } from './webgpu-device.js';
 import { blockSize, readTable } from './webgpu-table.js';
-import { toWords, wordsOf } from './webgpu-values.js';
+import { halvesOf, toWords, wordsOf } from './webgpu-values.js';
 import { Guard } from './webgpu-guard.js';
 import { bindGroupOf, layoutsOf, makePipeline } from './webgpu-pipelines.js';
 
@@ -28,7 +28,7 @@ const STAMP = 2;
 
 export class WebGPUBackend {
   device = /** @type {const} */ ('webgpu');
-  variant = 'wgsl';
+  variant;
   threads = 1;
   #manifest;
   #table;
@@ -57,27 +57,36 @@ export class WebGPUBackend {
   constructor(manifest, table, held, deadline) {
     this.#manifest = manifest;
     this.#table = table;
+    this.variant = table.tolerance ? 'wgsl.f16' : 'wgsl';
     this.#held = held;
     this.#guard = new Guard(manifest.name, held, deadline);
   }
 
   /**
-   * Compile the shaders while the weights arrive, upload them, and bind everything.
+   * Compile the shaders while the weights arrive, upload them, bind everything, and have it prove itself.
    * @param {Manifest} manifest
    * @param {Source} source
-   * @param {{ weights: () => Promise<Uint8Array<ArrayBuffer>>, deadline: number, software: boolean }} options
+   * @param {{ weights: () => Promise<Uint8Array<ArrayBuffer>>, prove: (made: WebGPUBackend) => Promise<void>,
+   *   deadline: number, software: boolean }} options
    */
-  static async load(manifest, source, { weights, deadline, software }) {
+  static async load(manifest, source, { weights, prove, deadline, software }) {
     const table = readTable(manifest);
     const first = requestDevice(table.limits, { software, deadline });
-    const [held, text] = await Promise.all([first, fetchVerified(table.file, source)]);
-    const prepare = (/** @type {HeldDevice} */ on) => {
-      return new WebGPUBackend(manifest, table, on, deadline).#prepare(text, weights);
+    const choose = (/** @type {HeldDevice} */ { device }) => {
+      return table.half && device.features.has(HALF) ? table.half : table;
+    };
+    // Which shaders are wanted, the device says; where there are no others they are fetched meanwhile.
+    const early = table.half ? null : fetchVerified(table.file, source);
+    const [held] = await Promise.all([first, early]);
+    const prepare = async (/** @type {HeldDevice} */ on) => {
+      const chosen = choose(on);
+      const text = await (early ?? fetchVerified(chosen.file, source));
+      return new WebGPUBackend(manifest, chosen, on, deadline).#prepare(text, weights, prove);
     };
     try {
       return await prepare(held);
     } catch (error) {
-      // The device that models share may have been lost before anybody could know.
+      // The device that models share may be lost before anybody can know, and any device while it gets ready.
       if (!await isLost(held)) throw error;
       return prepare(await requestDevice(table.limits, { software, deadline }));
     }
@@ -86,12 +95,14 @@ export class WebGPUBackend {
   /**
    * @param {Uint8Array} text of all shaders
    * @param {() => Promise<Uint8Array<ArrayBuffer>>} weights
+   * @param {(made: WebGPUBackend) => Promise<void>} prove
    */
-  async #prepare(text, weights) {
+  async #prepare(text, weights, prove) {
     try {
       // Not one after the other: the shaders compile while the weights are on their way.
       const [, bytes] = await Promise.all([this.#build(text), weights()]);
       await this.#guard.checked('its weights could not be uploaded', () => this.#upload(bytes));
+      await prove(this);
       return this;
     } catch (error) {
       const ours = error instanceof NeurenixError;
@@ -99,6 +110,11 @@ export class WebGPUBackend {
       this.dispose();
       throw failure;
     }
+  }
+
+  /** How far answers may be off, where float16 allows more than the golden cases do; 0 where it does not. */
+  get tolerance() {
+    return this.#table.tolerance;
   }
 
   get gpuDevice() {
@@ -140,8 +156,8 @@ export class WebGPUBackend {
       }
       return this.#submit(words, this.#plan(dims), own, ports, dims);
     }, () => this.#read(0)).catch((error) => {
-      const bare = words.some((values) => !ArrayBuffer.isView(values) && !values.tensor);
-      if (this.#held.lost || !bare) throw error;
+      own.forEach((buffer) => this.#giveBack(buffer));
+      if (this.#held.lost || !words.some(isPagesOwn)) throw error;
       throw new NeurenixError('bad_input',
         `A buffer that was passed cannot be read: it must be of model.gpu.device, with COPY_SRC. ${error.message}`, { cause: error });
     });
@@ -208,8 +224,9 @@ export class WebGPUBackend {
   /** @param {Uint8Array<ArrayBuffer>} bytes */
   #upload(bytes) {
     for (const { name, dtype, offset, size } of this.#table.tensors) {
-      const words = wordsOf(bytes, dtype, offset, size);
-      const { buffer, offset: at } = /** @type {Region} */ (this.#table.regions.get(name));
+      const held = wordsOf(bytes, dtype, offset, size);
+      const { buffer, offset: at, type } = /** @type {Region} */ (this.#table.regions.get(name));
+      const words = type === 'f16' ? halvesOf(/** @type {Float32Array<ArrayBuffer>} */ (held)) : held;
       if (words.length) this.#held.device.queue.writeBuffer(this.#buffers[buffer], at, words);
     }
   }
@@ -334,4 +351,13 @@ export class WebGPUBackend {
     if (this.#guard.closed || this.#spare.length >= SPARE_BUFFERS) buffer.destroy();
     else this.#spare.push(buffer);
   }
+}
+
+/**
+ * Whether an input is a buffer of the page's own, bare or in a tensor.
+ * @param {Float32Array | Int32Array | OnGpu} values
+ */
+function isPagesOwn(values) {
+  if (ArrayBuffer.isView(values)) return false;
+  return !values.tensor || GpuTensor.isPagesOwn(values.tensor);
 }
