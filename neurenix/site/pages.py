@@ -30,7 +30,8 @@ def write_generated_pages(
         target = staged / ASSETS / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-    shutil.copyfile(resource("templates", "site", "offline.js"), staged / ASSETS / "offline.js")
+    for name in ("offline.js", "changing.js"):
+        shutil.copyfile(resource("templates", "site", name), staged / ASSETS / name)
     if not (staged / _MANIFEST).exists():
         write_json(staged / _MANIFEST, _webmanifest(project))
     manifests = [read_manifest(model) for model in models]

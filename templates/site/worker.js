@@ -70,25 +70,12 @@ async function mayChangeOver() {
   return worker.registration.waiting !== null && (await worker.clients.matchAll()).length < 2;
 }
 
-// What is shown while the newer version takes over, for about a second. It loads itself again once that is done and not
-// before: Chromium may never answer a navigation that meets a worker between being installed and being in force. A newer
-// version that does not take over keeps nobody out: without a worker the site is the server's.
+// What is shown while the newer version takes over: changing.js says how.
 const CHANGING = `<!doctype html>
-<html lang="en" data-state="changing"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark"><title>Changing to the new version</title><link rel="icon" href="data:,">
 <p role="status" style="margin: 2rem; font: 1rem/1.5 system-ui, sans-serif">Changing to the new version of this site …</p>
-<script>
-let registration;
-async function change() {
-  registration = await navigator.serviceWorker.getRegistration();
-  registration?.waiting?.postMessage('take over');
-  const isUnderWay = registration?.waiting || registration?.active?.state === 'activating';
-  if (isUnderWay) setTimeout(change, 50);
-  else location.reload();
-}
-change();
-setTimeout(() => registration?.unregister().then(() => location.reload()), 10_000);
-</script>`;
+<script type="module" src="${scope.pathname}neurenix-site/changing.js"></script>`;
 
 /**
  * What an address is called in the list of files; what is no text of UTF-8 is none of them.

@@ -34,7 +34,7 @@ export default [
     rules: { ...rules, 'max-len': ['error', { code: 110, ignoreTemplateLiterals: true, ignoreStrings: true }] },
   },
   {
-    files: ['templates/demo/**/*.js', 'templates/site/offline.js'],
+    files: ['templates/demo/**/*.js', 'templates/site/offline.js', 'templates/site/changing.js'],
     languageOptions: { ecmaVersion: 2022, sourceType: 'module', globals: globals.browser },
     rules: {
       ...rules,
