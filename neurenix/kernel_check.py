@@ -19,10 +19,10 @@ from neurenix.graph.builder import GraphBuilder
 from neurenix.graph.graph import Array, Graph
 from neurenix.graph.plan import Plan
 from neurenix.ops import Op
+from neurenix.phynexus import availability
 from neurenix.phynexus.guarded_wasm import GuardedWasmEngine
 from neurenix.phynexus.guarded_webgpu import GuardedWebGPUEngine
 from neurenix.phynexus.reference import run_graph
-from neurenix.phynexus.webgpu import missing_adapter
 
 # How many of the numbers that differ a message shows.
 SHOWN = 4
@@ -87,7 +87,7 @@ def check_shader_call(row: Op, arrays: Sequence[Array], attrs: Mapping[str, Any]
     """
     plan, weights, feeds, expected = _call(row, arrays, attrs)
     where = f"the shader of {_shown(row, 'wgsl', feeds, attrs)}"
-    missing = missing_adapter()
+    missing = availability.reason("webgpu")
     if missing is not None:
         raise DeviceError(
             f"{where} cannot be proved here: {missing} -- or take its 'wgsl' out, or switch WebGPU off, and the model "

@@ -15,8 +15,8 @@ from neurenix.dtypes import dtype
 from neurenix.errors import CompileError, DeviceError, RunError, VerificationError
 from neurenix.graph.builder import GraphBuilder
 from neurenix.graph.graph import Array, Graph
+from neurenix.phynexus import availability
 from neurenix.phynexus.guarded_webgpu import GuardedWebGPUEngine
-from neurenix.phynexus.webgpu import missing_adapter
 
 # M, K and N of what is tried: less than a workgroup, no multiples of one, and several.
 _SHAPES = ((1, 1, 1), (3, 7, 5), (33, 20, 17), (8, 64, 40))
@@ -32,7 +32,7 @@ def check_shader(shader: CustomShader) -> None:
     Raises DeviceError where there is no GPU, not even in software, CompileError with the compiler's message, and
     VerificationError with the numbers that differ.
     """
-    reason = missing_adapter()
+    reason = availability.reason("webgpu")
     if reason is not None:
         raise DeviceError(f"the shader registered for '{shader.op}' cannot be proved here: {reason}")
     _prove(shader.op, shader.source)

@@ -96,9 +96,8 @@ def verify(
     """Return the largest error of each form that can run here.
 
     A library for another system or a better CPU, WebAssembly without wasmtime, and shaders without an adapter
-    that has what they need, cannot. Raises
-    VerificationError when a form disagrees by more than a case's tolerance, naming the form, the error and
-    the limit.
+    that has what they need, cannot. Raises VerificationError when a form disagrees by more than a case's tolerance,
+    naming the form, the error and the limit.
     """
     agreement: dict[str, float] = {}
     _hold(agreement, "reference", _reference(plan, weights), plan, cases)

@@ -89,6 +89,7 @@ def damage_bundle(project: Project) -> None:
     path.write_bytes(b"[]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [edit_watched, lose_watched, edit_module, add_module, edit_kernel, edit_table, reorder_inputs, damage_bundle],

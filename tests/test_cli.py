@@ -102,6 +102,7 @@ def test_the_traceback_is_for_those_who_ask(tmp_path: Path) -> None:
     assert result.stderr.splitlines()[-2].startswith("neurenix: missing_file: ")
 
 
+@pytest.mark.slow
 def test_the_exit_codes_reach_the_shell(tmp_path: Path) -> None:
     statuses = [run("schema").returncode, run("verify", str(tmp_path)).returncode, run("verify").returncode]
     assert [0, 1, 2] == statuses
@@ -116,6 +117,7 @@ def test_without_its_packages_the_command_names_the_extra(package: str) -> None:
     assert f"{text}\n" == done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_early_is_no_error() -> None:
     command = f"'{sys.executable}' -m neurenix schema | head -c 10"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -123,6 +125,7 @@ def test_a_reader_who_leaves_early_is_no_error() -> None:
     assert (10, "") == (len(done.stdout), done.stderr)
 
 
+@pytest.mark.slow
 def test_a_name_that_the_encoding_lacks_is_written_out() -> None:
     done = run("verify", "日本語", PYTHONIOENCODING="iso-8859-1")
     assert 1 == done.returncode

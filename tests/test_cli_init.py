@@ -149,6 +149,7 @@ def test_a_dry_run_writes_nothing(project: Path) -> None:
     assert HATCHLING == (project / "pyproject.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_declared_model_of_a_table_builds_as_it_is_written(
     project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -191,6 +192,7 @@ def test_weights_need_their_architecture(project: Path) -> None:
     call("init", project, "--load", "w.safetensors", "--architecture", "my_app:make", "--yes")
 
 
+@pytest.mark.slow
 def test_the_training_function_to_begin_with_trains_a_model_that_ships(
     project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

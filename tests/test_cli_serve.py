@@ -154,6 +154,7 @@ def wait_for(seen: list[float], count: int) -> None:
     assert count == len(seen)
 
 
+@pytest.mark.slow
 def test_a_folder_is_seen_to_change_even_when_it_is_replaced(folder: Path) -> None:
     stop = threading.Event()
     with counted(watching.folder_changes(folder, stop, 0.05)) as seen:
@@ -170,6 +171,7 @@ def test_a_folder_is_seen_to_change_even_when_it_is_replaced(folder: Path) -> No
         stop.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_watchfiles", [True, False])
 def test_a_project_is_seen_to_change_but_not_by_what_tools_write(
     tmp_path: Path, with_watchfiles: bool, monkeypatch: pytest.MonkeyPatch
@@ -218,6 +220,7 @@ def served(*arguments: str, path: str = str(REPOSITORY), **variables: str) -> It
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_folder_is_served_isolated_and_with_reload(folder: Path) -> None:
     with served(str(folder)) as (server, line):
         assert f"{server.url} serves {folder}; Ctrl-C ends it.\n" == line
@@ -232,6 +235,7 @@ def test_a_folder_is_served_isolated_and_with_reload(folder: Path) -> None:
         assert value == headers[name.lower()]
 
 
+@pytest.mark.slow
 def test_what_is_not_wanted_is_left_out(folder: Path) -> None:
     with served(str(folder), "--no-isolated", "--no-reload", "--json") as (server, line):
         headers, page = get(server, "/")[1:]

@@ -132,7 +132,7 @@ def test_a_shader_that_does_not_compile_is_refused_with_the_compilers_words() ->
 
 
 def test_a_shader_that_cannot_be_proved_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neurenix.shader_check.missing_adapter", lambda: "no adapter")
+    monkeypatch.setattr("neurenix.phynexus.availability.reason", lambda kind: "no adapter")
     with pytest.raises(DeviceError, match="cannot be proved here: no adapter"):
         check_shader(parse("matrix_multiply", completed()))
 

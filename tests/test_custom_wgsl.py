@@ -142,7 +142,7 @@ def test_a_shader_that_does_not_compile_is_told_with_the_compilers_words() -> No
 
 @pytest.mark.zig
 def test_a_shader_that_cannot_be_run_is_not_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("neurenix.kernel_check.missing_adapter", lambda: "no adapter")
+    monkeypatch.setattr("neurenix.phynexus.availability.reason", lambda kind: "no adapter")
     model = Sequential(Custom(registered("clip"), limit=0.5), Linear(4, 3))
     with pytest.raises(
         DeviceError, match=r"the shader of 'acme.clip'.*cannot be proved here: no adapter.*runs on wasm"

@@ -122,6 +122,7 @@ def test_an_error_in_the_thread_is_raised_in_its_place() -> None:
     assert [] == threads()
 
 
+@pytest.mark.slow
 def test_dropping_an_iterator_ends_its_thread() -> None:
     iterator = iter(DataLoader(Squares(), batch_size=1, prefetch=2))
     next(iterator)

@@ -314,6 +314,7 @@ def assert_same(expected: Any, actual: Any) -> None:
     assert "cpu" == actual["device"]
 
 
+@pytest.mark.slow
 def test_the_framework_runs_without_what_pyodide_has_not() -> None:
     assert_same(run_here(FRAMEWORK), run_here(WITHOUT + FRAMEWORK))
 

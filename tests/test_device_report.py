@@ -141,6 +141,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [0, 1, 2])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_adapter_that_brings_down_its_process_is_named_and_the_others_are_asked(

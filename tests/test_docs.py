@@ -91,6 +91,7 @@ def test_a_section_names_its_class_and_says_the_way_out(code: str) -> None:
         assert f"[{code}](#{code})" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dead", "instead"), [("", ""), ("(config.md)", "(configuration.md)"), ("(config.md)", "(config.md#no)")]
 )

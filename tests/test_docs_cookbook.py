@@ -126,6 +126,7 @@ def test_weights_find_their_places_by_name(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer(tagger, words=words)["tags"], scores / scores.sum(1, keepdims=True), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_that_pytorch_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     write_recipe(tmp_path, "PyTorch weights, by name")

@@ -16,6 +16,8 @@ from neurenix.cache import Cache
 from neurenix.errors import BuildError, ConfigError, NeurenixError, TrainingError
 from neurenix.project.pipeline import BuiltModel, build_models
 
+pytestmark = pytest.mark.slow
+
 TOGETHER = """
 
 def meet(me, other, seed=0):
@@ -152,7 +154,6 @@ def cluster(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -
         yield cluster.scheduler_address
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_dask_cluster_trains_and_compiles_and_sends_the_results_back(
     project: Project, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +176,6 @@ def test_a_dask_cluster_trains_and_compiles_and_sends_the_results_back(
     assert not any(model.trained_now for model in built)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_scheduler_that_does_not_answer_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="the extra 'dask' is not installed")

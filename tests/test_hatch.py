@@ -98,8 +98,13 @@ def test_an_sdist_carries_ignored_watched_files(project: Project) -> None:
     assert 1 == names.count("scratch_app-1.0/data/samples.csv")
 
 
-def test_a_wheel_through_the_sdist_is_the_same_and_trains_once(fresh: Project) -> None:
-    done = fresh.run("build", "--no-isolation")
+@pytest.mark.parametrize(
+    "frontend",
+    [("build", "--no-isolation"), ("uv", "build", "--no-build-isolation", "--offline", "--python", sys.executable)],
+    ids=lambda frontend: str(frontend[0]),
+)
+def test_a_wheel_through_the_sdist_is_the_same_and_trains_once(fresh: Project, frontend: tuple[str, ...]) -> None:
+    done = fresh.run(*frontend)
     assert 1 == (done.stdout + done.stderr).count("tiny: training")
     through_sdist = fresh.wheel.read_bytes()
     fresh.wheel.unlink()

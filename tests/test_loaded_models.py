@@ -46,6 +46,7 @@ def read(project: Project, **keys: Any) -> Graph:
     return load_graph(graph)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keys",
     [

@@ -128,6 +128,7 @@ def test_a_missing_file_and_a_strange_suffix_are_refused(tmp_path: Path) -> None
         load(tmp_path / "model.h5")
 
 
+@pytest.mark.slow
 def test_functions_that_multiply_run_into_a_budget() -> None:
     proto = model([node("F30", "x", "y")], {"x": [1]}, ["y"])
     proto.graph.node[0].domain = "own"

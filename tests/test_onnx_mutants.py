@@ -11,10 +11,13 @@ import warnings
 from collections import Counter
 
 import onnx
+import pytest
 from onnx_mutants import mutants
 
 from neurenix.errors import NeurenixError
 from neurenix.frontends.onnx import import_onnx
+
+pytestmark = pytest.mark.slow
 
 # As much as a reader of a few kilobytes may ever take: seconds of processor time, and bytes.
 LIMIT_SECONDS = 5.0

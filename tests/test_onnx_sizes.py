@@ -197,6 +197,7 @@ def programs(draw: Draw, steps: tuple[Callable[[Draw, Program], None], ...] = ST
     return program
 
 
+@pytest.mark.slow
 @given(programs())
 @settings(max_examples=250)
 def test_shape_arithmetic_gives_what_onnx_computes_for_known_sizes(program: Program) -> None:

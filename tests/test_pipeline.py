@@ -88,6 +88,7 @@ def change_train_dependencies(project: Project) -> None:
     project.table["train-dependencies"] = ["scikit-learn"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -208,6 +209,7 @@ def test_an_exporter_that_fails_keeps_the_training(project: Project) -> None:
     assert (False, True) == (built.trained_now, built.compiled_now)
 
 
+@pytest.mark.slow
 def test_concurrent_builds_train_once(project: Project) -> None:
     with ThreadPoolExecutor(4) as pool:
         built = list(pool.map(lambda _: project.build(), range(4)))

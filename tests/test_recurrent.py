@@ -176,6 +176,7 @@ class Tagger(Module):
         return logits
 
 
+@pytest.mark.slow
 def test_a_tagger_learns_what_only_the_next_word_tells() -> None:
     neurenix.manual_seed(0)
     tokens = np.random.default_rng(0).integers(0, 8, (32, 7))

@@ -96,6 +96,7 @@ def test_senseless_data_is_refused() -> None:
         train(classifier(), data=[{"x": 1.0}])
 
 
+@pytest.mark.slow
 def test_the_example_in_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     points, labels = blobs(90).arrays

@@ -65,6 +65,7 @@ def resumable(checkpoint: Checkpoint | None, kill_at: int, loader_seed: int | No
     return weights(model), [{k: v for k, v in row.items() if k != "seconds"} for row in history.rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every_batches", [None, 2])
 @pytest.mark.parametrize("loader_seed", [None, 8])
 def test_a_training_killed_anywhere_ends_with_the_same_bytes(

@@ -123,6 +123,7 @@ def test_a_model_that_does_not_fit_its_inputs_is_a_typed_error(project: Project)
         project.build()
 
 
+@pytest.mark.slow
 def test_training_over_its_time_is_killed_with_its_children(project: Project) -> None:
     pid_file = project.root / "pid"
     started = time.monotonic()
@@ -144,6 +145,7 @@ def test_training_ends_when_nobody_hears_it(project: Project) -> None:
     assert has_ended(int(pid_file.read_text(encoding="utf-8")))
 
 
+@pytest.mark.slow
 def test_training_ends_with_its_children_when_its_build_is_killed(project: Project, tmp_path: Path) -> None:
     code = (
         "import sys\n"

@@ -273,6 +273,7 @@ MISTAKES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", MISTAKES)
 def test_a_mistake_ends_the_build_with_its_path_and_no_traceback(project: Project, cause: str) -> None:
     make, expected = MISTAKES[cause]
@@ -307,6 +308,7 @@ def build(project: Project) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_a_timeout_has_a_code_of_its_own(project: Project) -> None:
     project.model(train="app.training:sleep", params={"pid_file": "pid"}, timeout=2)
     with pytest.raises(TrainingTimeoutError) as caught:
