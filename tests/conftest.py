@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ WORK = ROOT / ".make" / "test"
 # The same examples in every run: a failure can be repeated, and nobody's build fails by another's luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# A shell without job control starts what runs in the background deaf to SIGINT, and so would be every child of ours.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Entries are found by the content of everything they depend on, so the next run may use them again.
 os.environ.setdefault("NEURENIX_CACHE_DIR", str(WORK / "cache"))

@@ -108,7 +108,7 @@ def test_the_build_fails_below_min_metric_and_a_profile_may_ask_for_more(iris: P
     assert "tool.neurenix.models.iris.min-metric.accuracy: accuracy is " in said
     assert ", below 1.1 -- train longer, improve the data or the layers, or change 'min-metric'" in said
     assert "Traceback" not in said
-    assert "training" not in said
+    assert "iris: training" not in said
     assert before == iris.wheel.read_bytes()
 
 

@@ -152,7 +152,7 @@ REFUSED = [
     ({"dims": {"length": (1, 4)}}, InputError, "'length', which no input has"),
     ({"native": ("z80-cpm",)}, UnsupportedError, "z80-cpm"),
     ({"quantize": "int8"}, UnsupportedError, "int8"),
-    ({"labels": ("a", "b")}, InputError, "there are 2 labels; .* of 'output', which are 5"),
+    ({"labels": ("a", "b")}, InputError, "labels: 2 for the 5 entries of .* 'output'"),
     ({"labels": "abcde"}, InputError, "must be a list of texts"),
     ({"labels": (1, 2, 3, 4, 5)}, InputError, "must be a list of texts"),
 ]

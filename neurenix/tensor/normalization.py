@@ -66,7 +66,7 @@ class NormalizationMethods(Methods):
                 count = self.numpy().size // max(mean.size, 1)
                 _track(running_mean, mean, momentum)
                 _track(running_var, var * (count / max(count - 1, 1)), momentum)
-            if weight is not None and bias is not None:
+            if weight is not None and bias is not None and moments.traced is None:
                 return self.apply("batch_norm", moments, weight, bias, eps=float(eps))
             mean, var = moments[0], moments[1]
         else:
