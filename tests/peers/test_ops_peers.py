@@ -24,8 +24,9 @@ Array = np.ndarray[Any, Any]
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 
 # Gradients that are a difference of nearly equal numbers: 1 - y * y, or y + 1, or what is left of a row of one or two
-# elements, whose standardised values hardly depend on them. They are right to the weight's precision, not to their own.
-CANCELLING = {"tanh", "elu", "selu", "celu", "standardize", "rms_norm"}
+# elements, whose standardised values hardly depend on them, or of a mask that is the same for all keys. They are right
+# to the weight's precision, not to their own.
+CANCELLING = {"tanh", "elu", "selu", "celu", "standardize", "rms_norm", "attention"}
 
 # PyTorch computes with these rows' constants in float32, even for float64: 1/6 in hardsigmoid's gradient, 1/alpha in
 # celu's. Ours are in float64, so that there the two agree to float32's precision alone.

@@ -72,10 +72,25 @@ def _winners(pool: Callable[..., tuple[Tensor, Tensor]], put: bool) -> Twin:
     return move
 
 
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, *masks: Tensor, scale: float, mask: str, hidden: float, inside: bool
+) -> Tensor:
+    q, k, v = (x.transpose(-2, -3) if inside else x for x in (query, key, value))
+    leading = torch.broadcast_shapes(*(x.shape[:-2] for x in (q, k, v)))
+    q, k, v = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v))
+    added = None
+    if mask != "none":  # what is hidden is so low that a score added to it makes no difference
+        added = masks[0] if mask == "add" else torch.where(masks[0] > 0, 0, hidden).to(q.dtype)
+        added = added.expand(*leading, q.shape[-2], k.shape[-2])
+    y = F.scaled_dot_product_attention(q, k, v, added, scale=scale)
+    return y.transpose(-2, -3) if inside else y
+
+
 WINDOWS: dict[str, Twin] = {
     "matmul": torch.matmul,
     "linear": F.linear,
     "batch_matmul": lambda a, b, transposed: torch.matmul(a, b.mT if transposed else b),
+    "attention": _attention,
     "conv2d": _conv2d,
     "im2col": _im2col,
     "col2im": _col2im,
