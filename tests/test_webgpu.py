@@ -18,7 +18,7 @@ from tracing import traced
 import neurenix
 from neurenix import ops
 from neurenix.compiler.passes.lower import LOWERINGS
-from neurenix.compiler.wgsl import LAUNCHES, WASM_ONLY
+from neurenix.compiler.wgsl import LAUNCHES
 from neurenix.dtypes import dtype
 from neurenix.errors import CompileError, DeviceError, InputError, NeurenixError, UnsupportedError
 from neurenix.graph.builder import GraphBuilder
@@ -62,14 +62,13 @@ def _structured() -> list[str]:
     return [r.name for r in rows() if r.kernel is not None or r.name in LOWERINGS]
 
 
-def test_every_kernel_has_a_shader_or_a_reason() -> None:
+def test_every_kernel_has_a_shader() -> None:
     sources = {row.kernel.source for row in rows() if row.kernel is not None}
-    assert set() == sources - LAUNCHES.keys() - WASM_ONLY.keys()
-    assert set() == LAUNCHES.keys() & WASM_ONLY.keys()
+    assert set() == sources - LAUNCHES.keys()
 
 
 def test_shaders_give_the_oracles_answers() -> None:
-    names = [n for n in _structured() if getattr(ops.get(n).kernel, "source", "") not in WASM_ONLY]
+    names = _structured()
     cases = [random_case(ops.get(name), seed) for name in names for seed in range(100, 104)]
     assert _hold(cases) > 0.9 * len(cases)
 

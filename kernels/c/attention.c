@@ -62,27 +62,6 @@ static void nx_scores(nx_int rows, nx_int depth, const float *q, nx_int step, co
   }
 }
 
-// Turn a row of scores into weights, which add up to 1.
-static void nx_weigh(float *row, nx_int N) {
-  const nx_int whole = N / NX_LANES * NX_LANES;
-  const float top = nx_row_max(row, N);
-  nx_f32 sums = {};
-  for (nx_int i = 0; i < whole; i += NX_LANES) {
-    const nx_f32 e = nx_exp(nx_load(row + i) - top);
-    nx_store(row + i, e);
-    sums += e;
-  }
-  float sum = nx_sum_lanes(sums);
-  if (whole < N) {
-    const nx_f32 e = nx_exp(nx_load_n(row + whole, N - whole) - top);
-    nx_store_n(row + whole, e, N - whole);
-    for (nx_int i = 0; i < N - whole; i++) sum += e[i];
-  }
-  const float scale = 1.0f / sum;
-  for (nx_int i = 0; i < whole; i += NX_LANES) nx_store(row + i, nx_load(row + i) * scale);
-  for (nx_int i = whole; i < N; i++) row[i] *= scale;
-}
-
 #endif
 
 static void NX_NAME(nx_part part, nx_int D0, nx_int D1, nx_int D2, nx_int Q0, nx_int Q1, nx_int Q2, nx_int K0, nx_int K1,
@@ -127,7 +106,7 @@ static void NX_NAME(nx_part part, nx_int D0, nx_int D1, nx_int D2, nx_int Q0, nx
 #endif
         nx_store(row + i, score);
       }
-      nx_weigh(row, S);
+      nx_row_softmax(row, row, S);
     }
     const nx_int from = d0 * Y0 + d1 * Y1 + d2 * Y2;
     NX_BLOCK(rows, V, S, scores, held, values, S * NX_PANEL, from / YR + first, from % YR, YR, y NX_EPILOGUE_ARGS);

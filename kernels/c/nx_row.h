@@ -1,4 +1,4 @@
-// What a kernel asks of one row of N elements: its largest, its sum, its sum of squares.
+// What a kernel asks of one row of N elements: its largest, its sum, its sum of squares, its softmax.
 #ifndef NX_ROW_H
 #define NX_ROW_H
 
@@ -39,6 +39,27 @@ NX_INLINE float nx_row_power_sum(const float *x, nx_int N, float shift, float re
     total += a + b;
   }
   return nx_sum_lanes(total) + tail;
+}
+
+// out = exp(in - its largest) / their sum, N > 0. `out` may be `in`. Taking the largest off keeps exp from overflowing.
+NX_INLINE void nx_row_softmax(const float *in, float *out, nx_int N) {
+  const nx_int whole = N / NX_LANES * NX_LANES;
+  const float top = nx_row_max(in, N);
+  nx_f32 sums = {};
+  for (nx_int i = 0; i < whole; i += NX_LANES) {
+    const nx_f32 e = nx_exp(nx_load(in + i) - top);
+    nx_store(out + i, e);
+    sums += e;
+  }
+  float sum = nx_sum_lanes(sums);
+  if (whole < N) {
+    const nx_f32 e = nx_exp(nx_load_n(in + whole, N - whole) - top);
+    nx_store_n(out + whole, e, N - whole);
+    for (nx_int i = 0; i < N - whole; i++) sum += e[i];
+  }
+  const float scale = 1.0f / sum;
+  for (nx_int i = 0; i < whole; i += NX_LANES) nx_store(out + i, nx_load(out + i) * scale);
+  for (nx_int i = whole; i < N; i++) out[i] *= scale;
 }
 
 #endif

@@ -10,29 +10,7 @@
 static void NX_NAME(nx_part part, nx_int rows, nx_int N, const float *x, float *y) {
   nx_int begin, end;
   nx_share(part, N ? rows : 0, 1, &begin, &end);
-  for (nx_int row = begin; row < end; row++) {
-    const float *in = x + row * N;
-    float *out = y + row * N;
-    const nx_int whole = N / NX_LANES * NX_LANES;
-    const float top = nx_row_max(in, N);
-
-    nx_f32 sums = {};
-    for (nx_int i = 0; i < whole; i += NX_LANES) {
-      const nx_f32 e = nx_exp(nx_load(in + i) - top);
-      nx_store(out + i, e);
-      sums += e;
-    }
-    float sum = nx_sum_lanes(sums);
-    if (whole < N) {
-      const nx_f32 e = nx_exp(nx_load_n(in + whole, N - whole) - top);
-      nx_store_n(out + whole, e, N - whole);
-      for (nx_int i = 0; i < N - whole; i++) sum += e[i];
-    }
-
-    const float scale = 1.0f / sum;
-    for (nx_int i = 0; i < whole; i += NX_LANES) nx_store(out + i, nx_load(out + i) * scale);
-    for (nx_int i = whole; i < N; i++) out[i] *= scale;
-  }
+  for (nx_int row = begin; row < end; row++) nx_row_softmax(x + row * N, y + row * N, N);
 }
 
 #else

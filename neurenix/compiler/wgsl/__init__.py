@@ -6,7 +6,7 @@ templates of kernels/wgsl; `expressions` prints scalar expressions, `ranges` pro
 """
 
 from neurenix.compiler.wgsl.custom import CustomShader, parse
-from neurenix.compiler.wgsl.printing import LAUNCHES, WASM_ONLY, print_wgsl
+from neurenix.compiler.wgsl.printing import LAUNCHES, print_wgsl
 from neurenix.compiler.wgsl.user_ops import check_source
 
-__all__ = ["CustomShader", "LAUNCHES", "WASM_ONLY", "check_source", "parse", "print_wgsl"]
+__all__ = ["CustomShader", "LAUNCHES", "check_source", "parse", "print_wgsl"]

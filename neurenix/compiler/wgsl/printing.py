@@ -57,8 +57,6 @@ LAUNCHES: dict[str, Callable[[Step, Plan], Launch | Sequence[Launch]]] = {
     "scatter_elements.c": moves.launch_scatter,
     "scatter_nd.c": moves.launch_scatter,
 }
-# Kernels that keep a model on wasm, and why.
-WASM_ONLY: dict[str, str] = {}
 
 
 def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = (), half: bool = False) -> ShaderPlan:
@@ -146,7 +144,7 @@ def _own_launches(step: Step, plan: Plan) -> Sequence[Launch]:
     if kernel.user is not None:
         return [launch_user_op(step, plan)]
     if kernel.source not in LAUNCHES:
-        raise UnsupportedError(WASM_ONLY.get(kernel.source, "has no shader in this version"))
+        raise UnsupportedError("has no shader in this version")
     made = LAUNCHES[kernel.source](step, plan)
     return [made] if isinstance(made, Launch) else made
 
