@@ -25,7 +25,8 @@ fn nx_le(a: f32, b: f32) -> bool { return a <= b && !(nx_isnan(a) || nx_isnan(b)
 // A NaN in either comes out, as from nx_max in C.
 fn nx_max(a: f32, b: f32) -> f32 { return select(b, a, a > b || nx_isnan(a)); }
 fn nx_min(a: f32, b: f32) -> f32 { return select(b, a, a < b || nx_isnan(a)); }
-fn nx_copysign(a: f32, b: f32) -> f32 { return bitcast<f32>((bitcast<u32>(a) & 0x7fffffffu) | (bitcast<u32>(b) & 0x80000000u)); }
+// Not by joining bits: Mesa 25.0 takes select(nx_copysign(a, x), x, nx_isnan(x)) for something else then.
+fn nx_copysign(a: f32, b: f32) -> f32 { return select(abs(a), -abs(a), bitcast<u32>(b) >= 0x80000000u); }
 
 // Cut off towards zero; what no 32-bit integer equals, NaN too, gives the lowest.
 fn nx_to_integer(x: f32) -> i32 {
