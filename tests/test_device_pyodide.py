@@ -1,9 +1,7 @@
-"""Python in the browser: the report on devices in Pyodide, in Node.js and in Chromium, and the framework there.
+"""Python in the browser: the report on devices in the newest Pyodide, in Node.js and in Chromium.
 
-Pyodide comes from npm. Its NumPy does not: neither npm nor PyPI has it, and Pyodide fetches it from a network of its
-own. So in Pyodide itself the package's parts that need no NumPy are run, with the package's `__init__`, which imports
-it, left out; all of it is run where NEURENIX_PYODIDE_PACKAGES names a folder with Pyodide's wheels of NumPy, Jinja2 and
-MarkupSafe; and always in an ordinary Python from which everything is taken that Pyodide's has not.
+Pyodide comes from npm, and no NumPy for it: the package's parts that need none are run here, with the package's
+`__init__`, which imports it, left out. `test_pyodide.py` runs all of it in an older Pyodide.
 """
 
 from __future__ import annotations
@@ -22,10 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_runtime_js import JS, node
+from pyodide_node import NEWEST, ORACLE, ROOT, installed, run_in_node
 
-ROOT = Path(__file__).resolve().parent.parent
-PYODIDE = JS / "node_modules/pyodide"
 SWIFTSHADER = ("--no-sandbox", "--disable-quic", "--no-first-run", "--enable-unsafe-webgpu",
                "--use-webgpu-adapter=swiftshader")  # fmt: skip
 
@@ -53,60 +49,10 @@ json.dumps({
 })
 """
 
-# What the engine itself says, asked in other ways than Device.detect() does.
-ORACLE = """
-const tried = (make) => { try { return make() instanceof WebAssembly.Memory; } catch { return false; } };
-const oracle = {
-  threads: tried(() => new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })),
-  memory64: tried(() => new WebAssembly.Memory({ initial: 1n, maximum: 1n, address: 'i64' })),
-  webgpu: 'gpu' in navigator,
-  cores: navigator.hardwareConcurrency,
-  name: navigator.userAgent,
-};
-"""
-
-IN_NODE = (
-    ORACLE
-    + """
-import { readFileSync } from 'node:fs';
-const { loadPyodide } = await import(process.argv[2]);
-const { supports } = await import(process.argv[3]);
-oracle.simd = supports('simd');
-oracle['relaxed-simd'] = supports('relaxed');
-const python = await loadPyodide();
-python.mountNodeFS('/repo', process.argv[4]);
-const answers = [];
-for (const file of process.argv.slice(5)) answers.push(await python.runPythonAsync(readFileSync(file, 'utf-8')));
-console.log(JSON.stringify({ oracle, answers }));
-"""
-)
-
 
 @pytest.fixture(scope="module")
 def pyodide() -> Path:
-    if not PYODIDE.is_dir():
-        pytest.fail("Pyodide is not installed: `make test` does it, or `npm ci` in tests/js.")
-    return PYODIDE
-
-
-def run_in_node(folder: Path, *programs: str) -> Any:
-    """Run Python programs one after the other in one Pyodide; return what each ends with, and what Node.js says."""
-    files = []
-    for i, program in enumerate(programs):
-        files.append(folder / f"program{i}.py")
-        files[-1].write_text(program, encoding="utf-8")
-    script = folder / "run.mjs"
-    script.write_text(IN_NODE, encoding="utf-8")
-    features = ROOT / "templates/runtime/neurenix.runtime/features.js"
-    done = subprocess.run(
-        [node(), script, (PYODIDE / "pyodide.mjs").as_uri(), features.as_uri(), ROOT, *files],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return installed(NEWEST)
 
 
 def used_modules() -> list[str]:
@@ -212,131 +158,3 @@ def test_in_a_page_the_report_names_the_adapter(pyodide: Path, tmp_path: Path) -
         assert oracle[feature] == (feature in browser["wasm"]), feature
     assert {"simd", "relaxed-simd"} <= set(browser["wasm"])
     assert ["cpu"] == report["devices"]
-
-
-# ── the framework ───────────────────────────────────────────────────────────────────────────────────────
-
-FRAMEWORK = """
-import json, warnings
-import numpy as np
-import neurenix
-from neurenix import nn, optim
-from neurenix.device import Device
-neurenix.manual_seed(0)
-model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 3))
-x = np.linspace(-1, 1, 2 * 64, dtype=np.float32).reshape(2, 1, 8, 8)
-optimiser = optim.SGD(model.parameters(), lr=0.1)
-for _ in range(3):
-    optimiser.zero_grad()
-    loss = (model(x) ** 2).mean()
-    loss.backward()
-    optimiser.step()
-model.eval()
-from neurenix.trace import trace
-from neurenix.compiler import passes
-from neurenix.compiler.schedule import schedule
-from neurenix.engines import start_reference
-plan, weights = schedule(passes.run(trace(model, {"x": "float32[n, 1, 8, 8]"})))
-reference = start_reference(plan, weights).engine.run({"x": x}, {"n": 2})["output"]
-json.dumps({
-    "loss": float(loss.item()),
-    "output": model(x).numpy().tolist(),
-    "reference": reference.tolist(),
-    "device": str(model.to("auto").device),
-    "machine": Device.detect().processor.machine,
-})
-"""
-
-MISSING = ("resource", "_multiprocessing")  # modules
-NO_SUCH = ("posix_spawn", "sched_getaffinity")  # of os
-
-# What Pyodide's Python has not: threads, processes, libraries of the system. Pyodide itself is asked below.
-WITHOUT = f"""
-import ctypes, os, subprocess, sys, threading, types
-import numpy as np
-def refuse(*args, **kwargs):
-    raise OSError("Pyodide has no such thing")
-def refuse_thread(*args, **kwargs):
-    raise RuntimeError("can't start new thread")
-threading.Thread.start = refuse_thread
-subprocess.Popen.__init__ = ctypes.CDLL.__init__ = refuse
-for name in {NO_SUCH!r}:
-    if hasattr(os, name):
-        delattr(os, name)
-os.cpu_count = lambda: 1
-sys.modules |= dict.fromkeys(("wgpu", "wasmtime", "ziglang", "torch", "onnx", *{MISSING!r}))
-sys.modules["js"] = types.SimpleNamespace(
-    WebAssembly=types.SimpleNamespace(validate=lambda module: True), navigator=None, crossOriginIsolated=False
-)
-sys.modules["pyodide"] = types.ModuleType("pyodide")
-sys.modules["pyodide.ffi"] = types.SimpleNamespace(to_js=lambda content: content)
-sys.platform = "emscripten"
-"""
-
-# What Pyodide does in the same places, by the same names.
-ASKED = f"""
-import ctypes, importlib.util, json, os, subprocess, threading
-def raised(call):
-    try:
-        call()
-    except Exception as error:
-        return type(error).__name__
-json.dumps({{
-    "thread": raised(lambda: threading.Thread(target=print).start()),
-    "process": raised(lambda: subprocess.Popen(["true"])),
-    "library": raised(lambda: ctypes.CDLL("/libc.so.6")),
-    "missing": [name for name in {MISSING!r} if importlib.util.find_spec(name) is None],
-    "no such": [name for name in {NO_SUCH!r} if not hasattr(os, name)],
-    "cores": os.cpu_count(),
-}})
-"""
-
-
-def run_here(program: str) -> Any:
-    """Run a program in a Python of its own and return what its last expression is."""
-    body, _, last = program.rstrip().rpartition("\njson.dumps(")
-    done = subprocess.run(
-        [sys.executable, "-c", f"{body}\nprint(json.dumps({last})"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def assert_same(expected: Any, actual: Any) -> None:
-    assert expected["loss"] == pytest.approx(actual["loss"], rel=1e-5)
-    for name in ("output", "reference"):
-        for mine, theirs in zip(actual[name], expected["output"]):
-            assert theirs == pytest.approx(mine, rel=1e-4, abs=1e-6)
-    assert "cpu" == actual["device"]
-
-
-@pytest.mark.slow
-def test_the_framework_runs_without_what_pyodide_has_not() -> None:
-    assert_same(run_here(FRAMEWORK), run_here(WITHOUT + FRAMEWORK))
-
-
-@pytest.mark.node
-@pytest.mark.slow
-def test_pyodide_has_not_what_is_taken_away_above(pyodide: Path, tmp_path: Path) -> None:
-    (answer,) = run_in_node(tmp_path, ASKED)["answers"]
-    refused = {"thread": "RuntimeError", "process": "OSError", "library": "OSError"}
-    assert {**refused, "missing": [*MISSING], "no such": [*NO_SUCH], "cores": 1} == json.loads(answer)
-
-
-@pytest.mark.node
-@pytest.mark.slow
-def test_in_pyodide_the_framework_gives_the_same_answers(pyodide: Path, tmp_path: Path) -> None:
-    given = os.environ.get("NEURENIX_PYODIDE_PACKAGES")
-    if given is None:
-        pytest.skip("NumPy for Pyodide is on neither npm nor PyPI: NEURENIX_PYODIDE_PACKAGES may name a folder with it")
-    wheels = [str(path) for path in sorted(Path(given).glob("*.whl"))]
-    assert any("numpy" in wheel for wheel in wheels), f"{given} has no wheel of NumPy"
-    load = f"import pyodide_js\nfor wheel in {wheels!r}:\n    await pyodide_js.loadPackage('file://' + wheel)\n'loaded'"
-    found = run_in_node(tmp_path, load, "import sys; sys.path.insert(0, '/repo')\n" + FRAMEWORK)
-    actual = json.loads(found["answers"][1])
-    assert "wasm32" == actual["machine"]
-    assert_same(run_here(FRAMEWORK), actual)

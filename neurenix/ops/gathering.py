@@ -19,7 +19,8 @@ MOST_DEPTH = 6
 
 def clamped(indices: Array, n: int) -> Array:
     """Return places in 0..n - 1: negative indices count from the end, what lies outside moves to the nearest one."""
-    return np.clip(np.where(indices < 0, indices.astype(np.int64) + n, indices), 0, n - 1)
+    found = np.clip(np.where(indices < 0, indices.astype(np.int64) + n, indices), 0, n - 1)
+    return found.astype(np.intp, copy=False)  # numpy.take casts no int64 to the 32 bits of a browser
 
 
 def require_inside(name: str, indices: Array, n: int) -> None:
@@ -58,7 +59,7 @@ def _gather(x: Array, indices: Array, axis: int) -> Array:
 
 def _gather_eager(x: Array, indices: Array, axis: int) -> Array:
     require_inside("gather", indices, x.shape[axis])
-    return np.take(x, indices, axis)
+    return np.take(x, indices.astype(np.intp, copy=False), axis)
 
 
 def axis_sizes(x: Shape, axis: int, count: Size) -> dict[str, Size]:
