@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from op_cases import NATIVE, WASM, assert_close, run_forms
+from op_cases import FORMS, NATIVE, assert_close, run_forms
 from random_nets import norm
 
 from neurenix import Tensor
@@ -27,10 +27,6 @@ from neurenix.phynexus.reference import run_graph
 from neurenix.trace import trace
 
 RNG = np.random.default_rng(6)
-FORMS = [
-    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
 
 
 def _normal(*shape: int) -> np.ndarray[Any, Any]:

@@ -108,6 +108,7 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "a missing attribute": (lambda m: step(m)["attrs"].pop("stride"), "lacks attributes of"),
     "a stride of zero": (lambda m: step(m)["attrs"].update(stride=[0, 1]), "stride is"),
     "a negative padding": (lambda m: step(m)["attrs"].update(padding=[-1, 1]), "padding is"),
+    "a padding of three sides": (lambda m: step(m)["attrs"].update(padding=[1, 1, 1]), "padding is"),
     "a fraction": (lambda m: step(m)["attrs"].update(stride=[1.0, 1]), "which it cannot be"),
     "a wrong size": (lambda m: step(m)["sizes"].update(H=9), "other sizes than its shapes give"),
     "sizes in another order": (

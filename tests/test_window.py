@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layer_cases import FORMS, compiled_layers_equal_the_oracle
-from op_cases import random_case
+from layer_cases import compiled_layers_equal_the_oracle
+from op_cases import FORMS, random_case
 
 from neurenix import ops
 from neurenix.errors import GraphError, InputError
@@ -34,13 +34,12 @@ RNG = np.random.default_rng(0)
 def _spans(size: int, at: int, attrs: Any) -> list[tuple[list[int], int]]:
     """Each window of one axis: its elements inside the image, and its length in the padded image."""
     k, s, p = (attrs[name][at] for name in ("kernel_size", "stride", "padding"))
+    end = size + attrs["padding"][at - 2]  # the padding is (top, left, bottom, right), or the same on both sides
     d, spans, start = attrs.get("dilation", (1, 1))[at], [], -p
     # floor: whole windows; ceil: one more where a part is left and it starts inside the image or its left padding
-    while start + d * (k - 1) + 1 <= size + p or (
-        attrs["ceil_mode"] and start < size and start - s + d * (k - 1) + 1 < size + p
-    ):
+    while start + d * (k - 1) + 1 <= end or (attrs["ceil_mode"] and start < size and start - s + d * (k - 1) + 1 < end):
         inside = [i for i in range(start, start + d * k, d) if 0 <= i < size]
-        spans.append((inside, min(start + k, size + p) - start))
+        spans.append((inside, min(start + k, end) - start))
         start += s
     return spans
 

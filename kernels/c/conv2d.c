@@ -79,7 +79,7 @@ static void NX_NAME(nx_part part, nx_int N, nx_int H, nx_int W, nx_int C, nx_int
   chunk = nx_max_int(chunk, 1);  // of no pixels it would be 0
   const nx_int inner = C / groups, made = O / groups, K = KH * KW * inner, pixels = N * OH * OW;
   const nx_int ldp = groups * K * NX_PANEL;
-  const int pointwise = KH * KW == 1 && stride_h == 1 && stride_w == 1 && pad_h == 0 && pad_w == 0;
+  const int pointwise = KH * KW == 1 && stride_h == 1 && stride_w == 1 && OH == H && OW == W;
   float *rows = scratch + part.thread * chunk * K;
   nx_int begin, end;
   nx_share(part, pixels, chunk, &begin, &end);

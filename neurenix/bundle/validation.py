@@ -30,7 +30,8 @@ LARGEST_MEMORY = 1 << 31
 _INDICES = ("int64", "int32")
 
 _MAP_SIZES = ["d0", "d1", "d2", "n"]
-_AT_LEAST = {"stride": 1, "dilation": 1, "kernel_size": 1, "padding": 0}
+# What these attributes are at least, and how many numbers they are: padding's may be two or four.
+_AT_LEAST = {"stride": (1, (2,)), "dilation": (1, (2,)), "kernel_size": (1, (2,)), "padding": (0, (2, 4))}
 
 
 def validate(plan: Plan) -> Plan:
@@ -137,9 +138,9 @@ def _check_unregistered(step: Step, plan: Plan, where: str) -> None:
 def _check_attributes(attrs: Mapping[str, Any], row: Op, where: str) -> None:
     for name, value in attrs.items():
         _need(_fits(value, row.attrs[name]), f"{where}: {name} is {value!r:.40}, which it cannot be")
-    for name, least in _AT_LEAST.items():
-        pair = attrs.get(name, (least, least))
-        _need(len(pair) == 2 and all(type(v) is int and v >= least for v in pair), f"{where}: {name} is {pair}")
+    for name, (least, counts) in _AT_LEAST.items():
+        found = attrs.get(name, (least, least))
+        _need(len(found) in counts and all(type(v) is int and v >= least for v in found), f"{where}: {name} is {found}")
     for name, kind in (("groups", int), ("transposed", bool)):
         _need(type(attrs.get(name, kind())) is kind, f"{where}: {name} is {attrs.get(name)!r}")
 

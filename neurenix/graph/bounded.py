@@ -138,6 +138,10 @@ class Call:
         return self.record("where", negative, behind, indices)
 
 
+# What an op makes of such an input: takes the call, and returns the value that it adds.
+Rule = Callable[[Call], "Value"]
+
+
 def recipe(builder: GraphBuilder, value: Value, deep: int = 16) -> object:
     """Return what a value is computed from and how, whatever its shape: two with one recipe have the same elements."""
     makers = {n.output: n for n in builder.nodes}

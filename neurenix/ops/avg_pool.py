@@ -36,6 +36,10 @@ def _shape(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     divisor = attrs["divisor_override"]
     if divisor is not None and (type(divisor) is not int or divisor == 0):
         raise GraphError(f"divisor_override is a whole number other than 0, got {divisor!r}")
+    if divisor is None and attrs["count_include_pad"] and any(a != b for a, b in shapes.sides(attrs["padding"])):
+        raise GraphError(
+            f"padding {tuple(attrs['padding'])} counts where it is alike on both sides; else name a divisor"
+        )
     return pooled(ins, attrs)
 
 
@@ -56,7 +60,7 @@ def _divisors(shape: Sequence[int], attrs: Attrs, of: Any) -> Array:
         return np.full(out, attrs["divisor_override"], dtype=of)
     counts = []
     for size, count, kernel, stride, padding in zip(
-        shape[2:], out, attrs["kernel_size"], attrs["stride"], attrs["padding"]
+        shape[2:], out, attrs["kernel_size"], attrs["stride"], (p for p, _ in shapes.sides(attrs["padding"]))
     ):
         first = np.arange(count) * stride - padding
         if attrs["count_include_pad"]:
@@ -86,8 +90,8 @@ def _avg_pool2d_oracle(x: Array, **attrs: Any) -> Array:
         return np.asarray(sums(np.pad(x, grown)) / attrs["divisor_override"])
     counted = np.ones((1, 1, *x.shape[2:]), dtype=x.dtype)
     if attrs["count_include_pad"]:
-        counted = np.pad(counted, [(0, 0), (0, 0), *((p, p) for p in attrs["padding"])], constant_values=1)
-        rest = [(0, 0), (0, 0), *((0, g[1] - p) for g, p in zip(grown[2:], attrs["padding"]))]
+        counted = np.pad(counted, [(0, 0), (0, 0), *shapes.sides(attrs["padding"])], constant_values=1)
+        rest = [(0, 0), (0, 0), *((0, g[1] - p) for g, (_, p) in zip(grown[2:], shapes.sides(attrs["padding"])))]
     else:
         rest = list(grown)
     return np.asarray(sums(np.pad(x, grown)) / sums(np.pad(counted, rest)))
@@ -124,7 +128,8 @@ def _spread_gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any]:
 def _sample(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     shape, attrs = sample_pool(rng, dilated=False)
     divisor = int(rng.integers(1, 9)) if rng.random() < 0.3 else None
-    return shape, {**attrs, "count_include_pad": bool(rng.integers(2)), "divisor_override": divisor}
+    counted = bool(rng.integers(2)) and (divisor is not None or len(attrs["padding"]) == 2)
+    return shape, {**attrs, "count_include_pad": counted, "divisor_override": divisor}
 
 
 def _sample_spread(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], dict[str, Any]]:

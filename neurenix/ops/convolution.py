@@ -13,7 +13,7 @@ from neurenix.errors import GraphError
 from neurenix.ops import flops, shapes, types
 from neurenix.ops.convolution_gradients import columns_of, gathered, multiplied, sample_chunks
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Kernel, Op
-from neurenix.ops.windows import WINDOW, needs_nchw, padded, sample_window, taps
+from neurenix.ops.windows import WINDOW, needs_nchw, padded, sample_window, taps, unpadded, zeros_around
 from neurenix.threads import each, empty
 
 # Letters: N batch, C/O channels in/out, G groups, H W image, KH KW kernel, P = OH * OW windows, K = C / G * KH * KW.
@@ -53,7 +53,7 @@ def from_last(w: Array, groups: int) -> Array:
 def _im2col(x: Array, kernel_size: tuple[int, int], **window: Any) -> Array:
     n, c, h, w = x.shape
     oh, ow = shapes.known(shapes.windows(h, w, kernel_size, window))
-    if kernel_size == (1, 1) and window["stride"] == (1, 1) and window["padding"] == (0, 0):
+    if kernel_size == (1, 1) and window["stride"] == (1, 1) and not any(window["padding"]):
         return np.ascontiguousarray(x.transpose(1, 0, 2, 3)).reshape(c, n * oh * ow)
     xp = padded(x, window["padding"]).transpose(1, 0, 2, 3)
     cols = np.empty((c, *kernel_size, n, oh, ow), dtype=x.dtype)
@@ -73,13 +73,12 @@ def _im2col_oracle(x: Array, kernel_size: tuple[int, int], stride: Any, padding:
 
 def _col2im(cols: Array, shape: tuple[int, int, int, int], kernel_size: tuple[int, int], **window: Any) -> Array:
     n, c, h, w = shape
-    ph, pw = window["padding"]
     oh, ow = shapes.known(shapes.windows(h, w, kernel_size, window))
-    image = np.zeros((c, n, h + 2 * ph, w + 2 * pw), dtype=cols.dtype)
+    image = zeros_around((c, n, h, w), window["padding"], cols.dtype)
     parts = cols.reshape(c, *kernel_size, n, oh, ow)
     for i, j, rows, columns in taps(kernel_size, (oh, ow), window):
         image[:, :, rows, columns] += parts[:, i, j]
-    return np.ascontiguousarray(image[:, :, ph : ph + h, pw : pw + w].transpose(1, 0, 2, 3))
+    return np.ascontiguousarray(unpadded(image, shape, window["padding"]).transpose(1, 0, 2, 3))
 
 
 def _col2im_oracle(cols: Array, shape: Any, kernel_size: Any, **window: Any) -> Array:
@@ -171,7 +170,7 @@ def _conv2d_sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, S
     # The windows of one chunk are gathered into some 64 KiB, which the level-2 cache keeps; 12 is a multiple of the
     # rows of every tile.
     chunk = smaller(max(12, min(60, 32768 // max(depth, 1) // 12 * 12)), (rows + 11) // 12 * 12)
-    (sh, sw), (ph, pw), (dh, dw) = attrs["stride"], attrs["padding"], attrs["dilation"]
+    (sh, sw), (ph, pw), (dh, dw) = attrs["stride"], attrs["padding"][:2], attrs["dilation"]
     return {
         "N": n, "H": h, "W": w, "C": c, "OH": out[1], "OW": out[2], "O": out[3], "KH": kh, "KW": kw,
         "stride_h": sh, "stride_w": sw, "pad_h": ph, "pad_w": pw, "dilation_h": dh, "dilation_w": dw, "chunk": chunk,
@@ -184,7 +183,8 @@ def _conv2d_scratch(sizes: Mapping[str, Size]) -> Size:
 
 
 def _moves_sizes(n: Size, c: Size, h: Size, w: Size, attrs: Attrs) -> dict[str, Size]:
-    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = (attrs[k] for k in ("kernel_size", "stride", "padding", "dilation"))
+    (kh, kw), (sh, sw), (dh, dw) = (attrs[k] for k in ("kernel_size", "stride", "dilation"))
+    ph, pw = attrs["padding"][:2]  # where the image begins; where it ends follows from its size
     oh, ow = shapes.windows(h, w, (kh, kw), attrs)
     return {
         "N": n, "C": c, "H": h, "W": w, "OH": oh, "OW": ow, "KH": kh, "KW": kw,

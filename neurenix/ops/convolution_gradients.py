@@ -20,7 +20,7 @@ from neurenix.dims import Shape
 from neurenix.errors import GraphError
 from neurenix.ops import shapes
 from neurenix.ops.op import REQUIRED, Array, Attrs, Family, Op
-from neurenix.ops.windows import WINDOW, padded, sample_window, taps
+from neurenix.ops.windows import WINDOW, padded, sample_window, taps, unpadded, zeros_around
 from neurenix.threads import each, empty
 
 _Kernel = tuple[int, int]
@@ -50,8 +50,8 @@ def columns_of(x: Array, kernel: _Kernel, window: Attrs) -> tuple[Array, int]:
     """Return the windows of x (N, C, H, W) as (C * KH * KW, N * OH * width), and the width: OW, or more."""
     n, c, h, w = x.shape
     oh, ow = shapes.known(shapes.windows(h, w, kernel, window))
-    (ph, pw), (dh, dw) = window["padding"], window["dilation"]
-    if kernel == (1, 1) and is_wide(window) and not (ph or pw):
+    dh, dw = window["dilation"]
+    if kernel == (1, 1) and is_wide(window) and not any(window["padding"]):
         return np.ascontiguousarray(x.transpose(1, 0, 2, 3)).reshape(c, n * oh * ow), ow
     if not is_wide(window):
         image = padded(x, window["padding"]).transpose(1, 0, 2, 3)
@@ -73,10 +73,10 @@ def _laid_out(
 ) -> tuple[Array, Array, int]:
     """Return zeros (C, N, length), the view of them that is an image (C, N, H, W), and how far its rows are apart."""
     c, n, h, w = shape
-    (ph, pw), dw = window["padding"], window["dilation"][1]
-    width = max(w + pw, ow)
-    flat = np.zeros((c, n, (h + 2 * ph) * width + pw + (kernel[1] - 1) * dw), dtype=dtype)
-    first = pw + ph * width
+    ((top, bottom), (left, right)), dw = shapes.sides(window["padding"]), window["dilation"][1]
+    width = max(w + max(left, right), ow)
+    flat = np.zeros((c, n, (top + h + bottom) * width + left + (kernel[1] - 1) * dw), dtype=dtype)
+    first = left + top * width
     return flat, flat[:, :, first : first + h * width].reshape(c, n, h, width)[..., :w], width
 
 
@@ -116,7 +116,7 @@ def _images(g: Array, w: Array, shape: tuple[int, int, int, int], groups: int, w
     """Return conv2d's gradient by all the images of a chunk, as a view of their padded form."""
     n, c, h, wd = shape
     kernel, (_, _, oh, ow) = (w.shape[2], w.shape[3]), g.shape
-    (ph, pw), (dh, dw) = window["padding"], window["dilation"]
+    dh, dw = window["dilation"]
     by = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:])).transpose(0, 2, 1)
     if is_wide(window):
         flat, rows, width = _laid_out((c, n, h, wd), kernel, ow, window, g.dtype)
@@ -127,10 +127,10 @@ def _images(g: Array, w: Array, shape: tuple[int, int, int, int], groups: int, w
                 flat[:, :, start : start + oh * width] += lines[:, i, j]
         return np.asarray(rows.transpose(1, 0, 2, 3))
     parts = multiplied(by, _by_group(spread(g, ow), groups)).reshape(c, *kernel, n, oh, ow)
-    image = np.zeros((c, n, h + 2 * ph, wd + 2 * pw), dtype=g.dtype)
+    image = zeros_around((c, n, h, wd), window["padding"], g.dtype)
     for i, j, lines_of, columns in taps(kernel, (oh, ow), window):
         image[:, :, lines_of, columns] += parts[:, i, j]
-    return np.asarray(image[:, :, ph : ph + h, pw : pw + wd].transpose(1, 0, 2, 3))
+    return np.asarray(unpadded(image, shape, window["padding"]).transpose(1, 0, 2, 3))
 
 
 def multiplied(a: Array, b: Array) -> Array:
@@ -156,13 +156,13 @@ def _weight_gradient(g: Array, x: Array, kernel_size: Any, groups: int, **window
 
 def _input_oracle(g: Array, w: Array, shape: Any, groups: int, **window: Any) -> Array:
     n, c, h, wd = shape
-    ph, pw = window["padding"]
-    image = np.zeros((n, groups, c // groups, h + 2 * ph, wd + 2 * pw), dtype=g.dtype)
+    image = zeros_around((n, c, h, wd), window["padding"], g.dtype)
+    image = image.reshape(n, groups, c // groups, *image.shape[2:])
     gg = g.reshape(n, groups, g.shape[1] // groups, *g.shape[2:])
     wg = w.reshape(groups, len(w) // groups, *w.shape[1:])
     for i, j, rows, cols in taps(w.shape[2:], g.shape[2:], window):
         image[:, :, :, rows, cols] += np.einsum("ngohw,goc->ngchw", gg, wg[..., i, j], optimize=True)
-    return np.asarray(image[..., ph : ph + h, pw : pw + wd].reshape(shape))
+    return np.asarray(unpadded(image, shape, window["padding"]).reshape(shape))
 
 
 def _weight_oracle(g: Array, x: Array, kernel_size: Any, groups: int, **window: Any) -> Array:

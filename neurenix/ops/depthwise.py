@@ -54,7 +54,7 @@ def _gradient(g: Any, y: Any, inputs: Any, attrs: Attrs) -> tuple[Any, Any]:
 
 def _sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, Size]:
     (n, h, w, c), (kh, kw) = ins[0], attrs["kernel_size"]
-    (sh, sw), (ph, pw), (dh, dw) = attrs["stride"], attrs["padding"], attrs["dilation"]
+    (sh, sw), (ph, pw), (dh, dw) = attrs["stride"], attrs["padding"][:2], attrs["dilation"]
     return {
         "N": n, "H": h, "W": w, "C": c, "OH": out[1], "OW": out[2], "KH": kh, "KW": kw,
         "stride_h": sh, "stride_w": sw, "pad_h": ph, "pad_w": pw, "dilation_h": dh, "dilation_w": dw,

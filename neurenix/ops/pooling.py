@@ -12,8 +12,10 @@ from neurenix.dims import Shape, Size, smaller
 from neurenix.errors import GraphError
 from neurenix.ops import shapes
 from neurenix.ops.op import Array, Attrs
+from neurenix.ops.windows import sample_padding
 
-# Letters: N batch, C channels, H W image, OH OW windows; `padding` is on both sides of an axis.
+# Letters: N batch, C channels, H W image, OH OW windows; `padding` is (height, width), on both sides of an axis, or
+# (top, left, bottom, right).
 
 
 def image_sizes(shape: Shape, attrs: Attrs) -> tuple[Size, Size, Size, Size]:
@@ -31,26 +33,39 @@ def image_shape(n: Size, c: Size, h: Size, w: Size, attrs: Attrs) -> Shape:
     return (n, h, w, c) if attrs["layout"] == "NHWC" else (n, c, h, w)
 
 
-def window_count(size: Size, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> Size:
+def window_count(
+    size: Size, kernel: int, stride: int, padding: tuple[int, int], dilation: int, ceil_mode: bool
+) -> Size:
     """Return how many windows an axis has; with `ceil_mode` the last one may hang over the end.
 
     As in PyTorch: a window must start inside the image or its left padding.
     """
-    reach = dilation * (kernel - 1) + 1
-    if 2 * padding > reach:
-        raise GraphError(f"padding {padding} is more than half of a window of {kernel}, which could hold nothing else")
-    spare = size + (2 * padding - reach)
+    reach, before = dilation * (kernel - 1) + 1, padding[0]
+    spare = size + (sum(padding) - reach)
     if not ceil_mode:
         return spare // stride + 1
-    return smaller((spare + (stride - 1)) // stride + 1, (size + (padding - 1)) // stride + 1)
+    return smaller((spare + (stride - 1)) // stride + 1, (size + (before - 1)) // stride + 1)
+
+
+def _require_narrow(attrs: Attrs) -> None:
+    """Raise GraphError where a window could hold nothing but padding. PyTorch's rule for equal sides is stricter."""
+    kernel, _, padding, dilation = _window(attrs)
+    for k, pair, d in zip(kernel, padding, dilation):
+        reach = d * (k - 1) + 1
+        if len(attrs["padding"]) == 2 and sum(pair) > reach:
+            raise GraphError(f"padding {pair[0]} is more than half of a window of {k}, which could hold nothing else")
+        if max(pair) >= reach:
+            raise GraphError(f"padding {max(pair)} is not less than a window of {reach}, which could hold nothing else")
 
 
 def pooled(ins: Sequence[Shape], attrs: Attrs) -> Shape:
     """Return the shape of one value for each window, in the input's layout."""
     n, c, h, w = image_sizes(ins[0], attrs)
     (kh, kw), (sh, sw), (ph, pw), (dh, dw) = _window(attrs)
-    if min(kh, kw, sh, sw, dh, dw) < 1 or min(ph, pw) < 0:
-        raise GraphError(f"kernel {kh, kw}, stride {sh, sw} and dilation {dh, dw} start at 1, padding {ph, pw} at 0")
+    if min(kh, kw, sh, sw, dh, dw) < 1 or min(*ph, *pw) < 0:
+        given = tuple(attrs["padding"])
+        raise GraphError(f"kernel {kh, kw}, stride {sh, sw} and dilation {dh, dw} start at 1, padding {given} at 0")
+    _require_narrow(attrs)
     oh = window_count(h, kh, sh, ph, dh, attrs["ceil_mode"])
     ow = window_count(w, kw, sw, pw, dw, attrs["ceil_mode"])
     if any(isinstance(s, int) and s < 1 for s in (oh, ow)):
@@ -64,19 +79,15 @@ def expect(found: Shape, wanted: Shape, what: str) -> None:
         raise GraphError(f"{what} must be {shapes.show(tuple(wanted))}, got {shapes.show(tuple(found))}")
 
 
-def _window(attrs: Attrs) -> tuple[tuple[int, int], ...]:
-    """Return kernel size, stride, padding and dilation, a pair each."""
-    found = []
-    for name, default in (("kernel_size", None), ("stride", None), ("padding", None), ("dilation", (1, 1))):
-        first, second = attrs.get(name, default)
-        found.append((first, second))
-    return tuple(found)
+def _window(attrs: Attrs) -> tuple[Any, Any, tuple[tuple[int, int], tuple[int, int]], Any]:
+    """Return kernel size, stride, padding and dilation, for each axis; the padding before and behind it."""
+    return attrs["kernel_size"], attrs["stride"], shapes.sides(attrs["padding"]), attrs.get("dilation", (1, 1))
 
 
 def pool_sizes(ins: Sequence[Shape], out: Shape, attrs: Attrs) -> dict[str, Size]:
     """Return the integer arguments of pool2d.c for windows with a stride; the layout is NHWC there."""
     (n, h, w, c) = ins[0]
-    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = _window(attrs)
+    (kh, kw), (sh, sw), ((ph, _), (pw, _)), (dh, dw) = _window(attrs)
     return {
         "N": n, "H": h, "W": w, "C": c, "OH": out[1], "OW": out[2], "KH": kh, "KW": kw,
         "stride_h": sh, "stride_w": sw, "pad_h": ph, "pad_w": pw, "dilation_h": dh, "dilation_w": dw,
@@ -89,7 +100,7 @@ def borders(shape: Sequence[int], attrs: Attrs) -> tuple[tuple[int, int], ...]:
     out = shapes.known(pooled([tuple(shape)], attrs))
     for size, count, kernel, stride, padding, dilation in zip(shape[2:], out[2:], *_window(attrs)):
         last = (count - 1) * stride + dilation * (kernel - 1) + 1
-        grown.append((padding, max(padding, last - size - padding)))
+        grown.append((padding[0], max(padding[1], last - size - padding[0])))
     return tuple(grown)
 
 
@@ -107,7 +118,7 @@ def inner(x: Array, shape: Sequence[int], attrs: Attrs) -> Array:
 
 def axis_taps(axis: int, out: Sequence[int], attrs: Attrs) -> Iterator[slice]:
     """Yield for each place in a window the padded rows (axis 0) or columns (axis 1) that all windows have there."""
-    kernel, stride, _, dilation = (pair[axis] for pair in _window(attrs))
+    kernel, stride, dilation = (attrs.get(name, (1, 1))[axis] for name in ("kernel_size", "stride", "dilation"))
     for i in range(kernel):
         yield slice(i * dilation, i * dilation + stride * (out[axis] - 1) + 1, stride)
 
@@ -151,9 +162,10 @@ def sample_pool(rng: np.random.Generator, dilated: bool = True) -> tuple[list[tu
     attrs: dict[str, Any] = {
         "kernel_size": kernel,
         "stride": tuple(int(v) for v in rng.integers(1, 4, 2)),
-        "padding": tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel),
+        "padding": sample_padding(rng, kernel),
         "ceil_mode": bool(rng.integers(2)),
     }
+    attrs["ceil_mode"] &= len(attrs["padding"]) == 2  # of uneven padding PyTorch would start windows in its end
     if dilated:
         attrs["dilation"] = tuple(int(v) for v in rng.integers(1, 3, 2))
     return [(n, c, h, w)], attrs

@@ -105,17 +105,31 @@ def matmul(shapes: Sequence[Shape], attrs: Attrs) -> Shape:
     return (*broadcast([a[:-2], b[:-2]], {}), a[-2], b[-1])
 
 
-def window_size(size: Size, kernel: int, stride: int, padding: int, dilation: int) -> Size:
-    """Return how many windows fit: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1."""
-    return (size + (2 * padding - dilation * (kernel - 1) - 1)) // stride + 1
+def sides(padding: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Read a window's `padding` as (top, bottom) and (left, right).
+
+    It is (height, width) where both sides of an axis have the same, else (top, left, bottom, right), as ONNX's pads.
+    Raises GraphError for another count.
+    """
+    if len(padding) not in (2, 4):
+        raise GraphError(f"padding is (height, width) or (top, left, bottom, right), got {tuple(padding)}")
+    top, left, bottom, right = (*padding, *padding)[:4]
+    return (top, bottom), (left, right)
+
+
+def window_size(size: Size, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Size:
+    """Return how many windows fit: floor((size + before + after - dilation (kernel - 1) - 1) / stride) + 1."""
+    return (size + (sum(padding) - dilation * (kernel - 1) - 1)) // stride + 1
 
 
 def windows(height: Size, width: Size, kernel: tuple[int, int], attrs: Attrs) -> tuple[Size, Size]:
     """Return the output height and width of a 2-D window with `stride`, `padding` and `dilation`."""
-    (sh, sw), (ph, pw), (dh, dw) = attrs["stride"], attrs["padding"], attrs["dilation"]
-    if min(*kernel, sh, sw, dh, dw) < 1 or min(ph, pw) < 0:
-        raise GraphError(f"kernel {kernel}, stride {sh, sw} and dilation {dh, dw} start at 1, padding {ph, pw} at 0")
-    options = zip((height, width), kernel, attrs["stride"], attrs["padding"], attrs["dilation"])
+    (sh, sw), (dh, dw), padding = attrs["stride"], attrs["dilation"], attrs["padding"]
+    if min(*kernel, sh, sw, dh, dw) < 1 or min(padding) < 0:
+        raise GraphError(
+            f"kernel {kernel}, stride {sh, sw} and dilation {dh, dw} start at 1, padding {tuple(padding)} at 0"
+        )
+    options = zip((height, width), kernel, attrs["stride"], sides(padding), attrs["dilation"])
     sizes = tuple(window_size(*each) for each in options)
     if any(isinstance(s, int) and s < 1 for s in sizes):
         raise GraphError(f"a {kernel[0]}x{kernel[1]} window does not fit an image of {height}x{width}")

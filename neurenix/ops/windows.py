@@ -9,19 +9,31 @@ import numpy as np
 
 from neurenix.errors import GraphError
 from neurenix.ops.op import Array, Attrs
+from neurenix.ops.shapes import sides
 
+# `padding` is (height, width), or (top, left, bottom, right): shapes.sides reads it.
 WINDOW = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
 
 
-def padded(x: Array, padding: tuple[int, int]) -> Array:
+def padded(x: Array, padding: Sequence[int]) -> Array:
     """Return x (N, C, H, W) with zeros around each image; x itself when there is nothing to add."""
-    ph, pw = padding
-    if not (ph or pw):
+    if not any(padding):
         return x
-    n, c, h, w = x.shape
-    result = np.zeros((n, c, h + 2 * ph, w + 2 * pw), dtype=x.dtype)
-    result[:, :, ph : ph + h, pw : pw + w] = x
+    result = zeros_around(x.shape, padding, x.dtype)
+    unpadded(result, x.shape, padding)[...] = x
     return result
+
+
+def zeros_around(shape: Sequence[int], padding: Sequence[int], dtype: Any) -> Array:
+    """Return zeros of the shape of a padded image."""
+    (top, bottom), (left, right) = sides(padding)
+    return np.zeros((*shape[:2], top + shape[2] + bottom, left + shape[3] + right), dtype=dtype)
+
+
+def unpadded(x: Array, shape: Sequence[int], padding: Sequence[int]) -> Array:
+    """Return the view of a padded image that is the image, of this shape."""
+    (top, _), (left, _) = sides(padding)
+    return x[..., top : top + shape[2], left : left + shape[3]]
 
 
 def taps(kernel: Sequence[int], out: Sequence[int], attrs: Attrs) -> list[tuple[int, int, slice, slice]]:
@@ -50,6 +62,12 @@ def sample_window(rng: np.random.Generator, kernel: tuple[int, int]) -> dict[str
     dilation = tuple(int(v) for v in rng.integers(1, 3, 2))
     return {
         "stride": tuple(int(v) for v in rng.integers(1, 4, 2)),
-        "padding": tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel),
+        "padding": sample_padding(rng, kernel),
         "dilation": dilation,
     }
+
+
+def sample_padding(rng: np.random.Generator, kernel: tuple[int, int]) -> tuple[int, ...]:
+    """Return a random padding, of up to half the kernel, that is the same on both sides or not."""
+    ends = kernel if rng.random() < 0.5 else (*kernel, *kernel)
+    return tuple(int(rng.integers(0, k // 2 + 1)) for k in ends)

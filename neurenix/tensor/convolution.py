@@ -97,20 +97,24 @@ def _convolve(x: Methods, rank: int, weight: Operand, bias: Operand | None, stri
         if set(strides) != {1}:
             raise GraphError(f"{name}: padding 'same' keeps the size, which stride {strides} does not")
         sides = same_padding(kernel, dilations)
-        image = _extended(image, [(0, after - before) for before, after in sides])
-        pads: tuple[int, ...] = tuple(before for before, _ in sides)
     elif isinstance(padding, str):
         raise GraphError(f"{name}: padding is a number, 'same' or 'valid', got {padding!r}")
     else:
-        pads = sizes_of(f"{name}: padding", padding, rank)
+        sides = [(p, p) for p in sizes_of(f"{name}: padding", padding, rank)]
     if rank == 3:
-        y = _conv3d(image, w, bias, strides, pads, dilations, groups)
+        y = _conv3d(image, w, bias, strides, sides, dilations, groups)
     else:
         flat, by = (image, w) if rank == 2 else (_as_image(image), _as_image(w))
-        options = ((1,) * (2 - rank) + strides, (0,) * (2 - rank) + pads, (1,) * (2 - rank) + dilations)
+        options = ((1,) * (2 - rank) + strides, _around(sides), (1,) * (2 - rank) + dilations)
         y = _conv2d(flat, by, bias, *options, groups)
         y = y if rank == 2 else _as_sequence(y)
     return y.reshape(y.shape[1:]) if alone else y
+
+
+def _around(sides: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Return an image's padding as the row takes it: two numbers where the ends have what the starts have, or four."""
+    before, after = (tuple(side[i] for side in [(0, 0), *sides][-2:]) for i in range(2))
+    return before if before == after else before + after
 
 
 def _conv2d(
@@ -124,11 +128,9 @@ def _conv2d(
     return y if b is None else y + b.reshape((1, -1, 1, 1))
 
 
-def _conv3d(
-    x: Tensor, w: Tensor, bias: Operand | None, stride: Any, padding: Any, dilation: Any, groups: int
-) -> Tensor:
+def _conv3d(x: Tensor, w: Tensor, bias: Operand | None, stride: Any, sides: Any, dilation: Any, groups: int) -> Tensor:
     """The slices that lie under the kernel's depth become channels beside each other: one conv2d adds them up."""
-    x = _extended(x, [(padding[0], padding[0]), (0, 0), (0, 0)])
+    x = _extended(x, [sides[0], (0, 0), (0, 0)])
     (n, c, d, height, width), (o, inner, kd, kh, kw) = x.shape, w.shape
     assert isinstance(kd, int)
     reach = dilation[0] * (kd - 1)
@@ -142,7 +144,7 @@ def _conv3d(
         parts.append(part.reshape((n, c, 1, depth, height, width)))
     stacked = parts[0].apply("concat", *parts[1:], axis=2) if kd > 1 else parts[0]
     images = stacked.permute((0, 3, 1, 2, 4, 5)).reshape((n * depth, c * kd, height, width))
-    y = _conv2d(images, w.reshape((o, inner * kd, kh, kw)), bias, stride[1:], padding[1:], dilation[1:], groups)
+    y = _conv2d(images, w.reshape((o, inner * kd, kh, kw)), bias, stride[1:], _around(sides[1:]), dilation[1:], groups)
     return y.reshape((n, depth, *y.shape[1:])).permute((0, 2, 1, 3, 4))
 
 
@@ -164,11 +166,23 @@ def _transposed(x: Methods, rank: int, weight: Operand, bias: Operand | None, st
     if rank == 1:
         image, w = _as_image(image), _as_image(w)
         s, p, extra, d = (1, *s), (0, *p), (0, *extra), (1, *d)
-    y = (_transposed3d if rank == 3 else _transposed2d)(image, w, s, p, extra, d, groups)
-    if bias is not None:
-        y = y + image.lift(bias).reshape((1, -1, *(1,) * (y.ndim - 2)))
+    if rank < 3 and groups == 1 and _kernel_of(w) == s and not any((*p, *extra)) and set(d) == {1}:
+        y = _side_by_side(image, w, bias)
+    else:
+        y = (_transposed3d if rank == 3 else _transposed2d)(image, w, s, p, extra, d, groups)
+        if bias is not None:
+            y = y + image.lift(bias).reshape((1, -1, *(1,) * (y.ndim - 2)))
     y = _as_sequence(y) if rank == 1 else y
     return y.reshape(y.shape[1:]) if alone else y
+
+
+def _side_by_side(x: Tensor, w: Tensor, bias: Operand | None) -> Tensor:
+    """Windows that neither overlap nor leave gaps: each pixel makes all of its own as channels, which are laid out."""
+    (n, _, h, width), (c, o, kh, kw) = x.shape, w.shape
+    by = w.permute((2, 3, 1, 0)).reshape((kh * kw * o, c, 1, 1))
+    b = None if bias is None else x.lift(bias).reshape((1, o)).expand((kh * kw, o)).reshape((kh * kw * o,))
+    y = _conv2d(x, by, b, (1, 1), (0, 0), (1, 1), 1).reshape((n, kh, kw, o, h, width))
+    return y.permute((0, 3, 4, 1, 5, 2)).reshape((n, o, h * kh, width * kw))
 
 
 def _transposed2d(x: Tensor, w: Tensor, stride: Any, padding: Any, extra: Any, dilation: Any, groups: int) -> Tensor:

@@ -20,40 +20,66 @@ def _transpose(linear: Twin, shape: Sequence[int], g: Tensor) -> Tensor:
     return torch.autograd.grad(linear(x), x, g, create_graph=True)[0]
 
 
-def _im2col(x: Tensor, kernel_size: Any, **window: Any) -> Tensor:
+def _bordered(x: Tensor, padding: Sequence[int], value: float = 0.0) -> Tensor:
+    """Return an image with the padding (top, left, bottom, right) around it, which no window of PyTorch's takes."""
+    top, left, bottom, right = padding
+    return F.pad(x, (left, right, top, bottom), value=value)
+
+
+def _im2col(x: Tensor, kernel_size: Any, padding: Any, **window: Any) -> Tensor:
     """Unfold, with an image's windows beside each other: (C KH KW, N OH OW) where PyTorch has (N, C KH KW, OH OW)."""
-    columns = F.unfold(x, kernel_size, **window)
+    if len(padding) == 4:
+        x, padding = _bordered(x, padding), 0
+    columns = F.unfold(x, kernel_size, padding=padding, **window)
     return columns.transpose(0, 1).reshape(columns.shape[1], -1)
 
 
-def _col2im(columns: Tensor, shape: Any, kernel_size: Any, **window: Any) -> Tensor:
+def _col2im(columns: Tensor, shape: Any, kernel_size: Any, padding: Any, **window: Any) -> Tensor:
+    if len(padding) == 4:
+        return _transpose(lambda x: _im2col(x, kernel_size, padding, **window), shape, columns)
     parts = columns.reshape(columns.shape[0], shape[0], -1).transpose(0, 1)
-    return F.fold(parts, tuple(shape[2:]), kernel_size, **window)
+    return F.fold(parts, tuple(shape[2:]), kernel_size, padding=padding, **window)
 
 
-def _conv2d(x: Tensor, w: Tensor, layout: str, **options: Any) -> Tensor:
-    return F.conv2d(x, w, **options)
+def _conv2d(x: Tensor, w: Tensor, padding: Any, layout: str = "NCHW", **options: Any) -> Tensor:
+    if len(padding) == 4:
+        x, padding = _bordered(x, padding), 0
+    return F.conv2d(x, w, padding=padding, **options)
 
 
-def _depthwise2d(x: Tensor, w: Tensor, kernel_size: Any, layout: str, **window: Any) -> Tensor:
-    return F.conv2d(x, w, groups=x.shape[1], **window)
+def _depthwise2d(x: Tensor, w: Tensor, kernel_size: Any, **window: Any) -> Tensor:
+    return _conv2d(x, w, groups=x.shape[1], **window)
 
 
-def _conv2d_input_gradient(g: Tensor, w: Tensor, shape: Any, **options: Any) -> Tensor:
-    return torch.nn.grad.conv2d_input(tuple(shape), w, g, **options)
+def _conv2d_input_gradient(g: Tensor, w: Tensor, shape: Any, padding: Any, **options: Any) -> Tensor:
+    if len(padding) == 4:
+        return _transpose(lambda x: _conv2d(x, w, padding, **options), shape, g)
+    return torch.nn.grad.conv2d_input(tuple(shape), w, g, padding=padding, **options)
 
 
-def _conv2d_weight_gradient(g: Tensor, x: Tensor, kernel_size: Any, groups: int, **window: Any) -> Tensor:
+def _conv2d_weight_gradient(g: Tensor, x: Tensor, kernel_size: Any, padding: Any, groups: int, **window: Any) -> Tensor:
+    if len(padding) == 4:
+        x, padding = _bordered(x, padding), 0
     shape = (g.shape[1], x.shape[1] // groups, *kernel_size)
-    return torch.nn.grad.conv2d_weight(x, shape, g, groups=groups, **window)
+    return torch.nn.grad.conv2d_weight(x, shape, g, padding=padding, groups=groups, **window)
 
 
-def _avg_pool2d(x: Tensor, layout: str, **window: Any) -> Tensor:
-    return F.avg_pool2d(x, **window)
+def _avg_pool2d(x: Tensor, layout: str, padding: Any, **window: Any) -> Tensor:
+    if len(padding) == 2:
+        return F.avg_pool2d(x, padding=padding, **window)
+    window = {**window, "ceil_mode": False}
+    sums = {**window, "divisor_override": 1}
+    counted = F.avg_pool2d(_bordered(torch.ones_like(x), padding), **sums)
+    return F.avg_pool2d(_bordered(x, padding), **sums) / (window["divisor_override"] or counted)
 
 
-def _max_pool2d(x: Tensor, layout: str, **window: Any) -> tuple[Tensor, Tensor]:
-    return F.max_pool2d_with_indices(x, **window)
+def _max_pool2d(x: Tensor, layout: str, padding: Any, **window: Any) -> tuple[Tensor, Tensor]:
+    if len(padding) == 2:
+        return F.max_pool2d_with_indices(x, padding=padding, **window)
+    wide, (top, left, *_) = _bordered(x, padding, float("-inf")), padding
+    y, places = F.max_pool2d_with_indices(wide, **{**window, "ceil_mode": False})
+    rows, columns = places // wide.shape[3] - top, places % wide.shape[3] - left
+    return y, rows * x.shape[3] + columns
 
 
 def _adaptive_max_pool2d(x: Tensor, output_size: Any, layout: str) -> tuple[Tensor, Tensor]:
@@ -94,7 +120,7 @@ WINDOWS: dict[str, Twin] = {
     "conv2d": _conv2d,
     "im2col": _im2col,
     "col2im": _col2im,
-    "biased_conv2d": F.conv2d,
+    "biased_conv2d": lambda x, w, b, **options: _conv2d(x, w, **options) + b[:, None, None],
     "conv2d_input_gradient": _conv2d_input_gradient,
     "conv2d_weight_gradient": _conv2d_weight_gradient,
     "depthwise2d": _depthwise2d,

@@ -11,7 +11,10 @@ from neurenix.compiler.passes.fuse import fuse_elementwise, fuse_epilogues
 from neurenix.compiler.passes.half import widen_half
 from neurenix.compiler.passes.layout import channels_last
 from neurenix.compiler.passes.lower import lower
+from neurenix.compiler.passes.moves import join_moves
+from neurenix.compiler.passes.padding import fold_padding
 from neurenix.compiler.passes.recognise import recognise
+from neurenix.compiler.passes.split import split_products
 from neurenix.compiler.passes.tidy import tidy
 from neurenix.compiler.passes.unit_axes import keep_unit_axes
 from neurenix.dims import within
@@ -30,9 +33,10 @@ REQUIRED: tuple[Pass, ...] = (
     tidy,
 )
 OPTIMISED: tuple[Pass, ...] = (
-    widen_half, fold_constants, tidy, recognise, lower, tidy, keep_unit_axes, tidy, fold_affine,
+    widen_half, fold_constants, tidy, recognise, fold_padding, lower, tidy, keep_unit_axes, tidy, fold_affine,
+    split_products,
     fuse_elementwise, fuse_elementwise,  # again: what reads a value twice, as x * sigmoid(x) does, is one map by now
-    fuse_epilogues, fuse_attention, channels_last, fold_constants, tidy,
+    fuse_epilogues, fuse_attention, channels_last, join_moves, fold_constants, tidy,
 )  # fmt: skip
 
 

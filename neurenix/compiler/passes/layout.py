@@ -7,7 +7,7 @@ the weights that read it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +36,7 @@ def _insert(graph: Graph) -> Graph:
     rewriter = Rewriter.of(graph)
     nodes: list[Node] = []
     turned: dict[str, str] = {}  # a value in NCHW -> the same in NHWC
+    read = {node.inputs[0] for node in graph.nodes if _wants_last(node)}
 
     def to_last(name: str, like: Node) -> str:
         if name not in turned:
@@ -57,8 +58,7 @@ def _insert(graph: Graph) -> Graph:
         nodes.append(Node("permute", (last,), name, {"axes": TO_FIRST}, scope=node.scope, label="permute"))
 
     for node in graph.nodes:
-        kernel = ops.get(node.op).kernel
-        if kernel is not None and kernel.channels_last:
+        if _wants_last(node):
             inputs = [to_last(node.inputs[0], node)]
             for name in node.inputs[1:]:
                 inputs.append(rewriter.constant(name, _weight_to_last(node, rewriter.constants[name]), name))
@@ -66,8 +66,8 @@ def _insert(graph: Graph) -> Graph:
                 node.epilogue.expr, tuple(to_last(i, node) for i in node.epilogue.inputs)
             )
             emit(replace(node, inputs=tuple(inputs), attrs={**node.attrs, "layout": "NHWC"}, epilogue=epilogue))
-        elif node.op == "map" and len(rewriter.shape(node.output)) == 4 and any(i in turned for i in node.inputs) \
-                and all(_turns(i, rewriter) for i in node.inputs):  # fmt: skip
+        elif node.op == "map" and all(_turns(i, rewriter) for i in (*node.inputs, node.output)) \
+                and (any(i in turned for i in node.inputs) or _lies_between(node, read, rewriter)):  # fmt: skip
             emit(replace(node, inputs=tuple(to_last(i, node) for i in node.inputs)))
         elif node.op in FOLLOWING and node.inputs[0] in turned and not node.epilogue \
                 and (attrs := FOLLOWING[node.op](node, rewriter)) is not None:  # fmt: skip
@@ -111,6 +111,18 @@ def _weight_to_last(node: Node, weight: Array) -> Array:
         return np.asarray(weight[:, 0].transpose(1, 2, 0))
     assert node.op == "conv2d", node.op
     return convolution.to_last(weight, node.attrs["groups"])
+
+
+def _wants_last(node: Node) -> bool:
+    kernel = ops.get(node.op).kernel
+    return kernel is not None and kernel.channels_last
+
+
+def _lies_between(node: Node, read: Collection[str], rewriter: Rewriter) -> bool:
+    """Say whether a map reads what a permutation has just laid out, and an op that wants NHWC reads the map."""
+    images = [i for i in node.inputs if i not in rewriter.constants]
+    moved = rewriter.maker(images[0], "reshape") if len(images) == 1 and node.output in read else None
+    return moved is not None and rewriter.maker(moved.inputs[0], "permute") is not None
 
 
 def _turns(name: str, rewriter: Rewriter) -> bool:

@@ -1,4 +1,4 @@
-"""Has elementwise nodes work behind the axis of 1 that a reshape takes away: a convolution of sounds is one of images.
+"""Has elementwise nodes and slices work before an axis of 1 is taken away: a convolution of sounds is one of images.
 
 A convolution along one axis is one along two with an axis of 1, and what lies between two of them, bias and activation,
 does not mind that axis. Without the reshapes it fuses into the convolution, and stays channels-last.
@@ -16,7 +16,7 @@ IMAGE = 4  # axes
 
 
 def keep_unit_axes(graph: Graph) -> Graph:
-    """Move such reshapes behind the elementwise nodes that read them."""
+    """Move such reshapes behind the elementwise nodes and the slices that read them."""
     rewriter = Rewriter.of(graph)
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -29,6 +29,8 @@ def keep_unit_axes(graph: Graph) -> Graph:
 
 def _moved(node: Node, rewriter: Rewriter) -> list[Node] | None:
     out = rewriter.shape(node.output)
+    if node.op == "slice" and not node.epilogue:
+        return _sliced(node, rewriter)
     if not is_elementwise(node) or len(out) != IMAGE - 1:
         return None
     sources = {i: _image(i, rewriter) for i in node.inputs if i not in rewriter.constants}
@@ -36,13 +38,31 @@ def _moved(node: Node, rewriter: Rewriter) -> list[Node] | None:
     if None in sources.values() or len(images) != 1:
         return None
     (image,) = images
-    axis = next(a for a, size in enumerate(image) if size == 1 and without(image, a) == out)
+    axis = _dropped(image, out)
     inputs = tuple(sources.get(i) or _with_axis(i, axis, rewriter) for i in node.inputs)
     result = rewriter.value(node.op, node.output, image)
     return [
         replace(node, inputs=inputs, output=result),
         Node("reshape", (result,), node.output, {"shape": out}, scope=node.scope, label="reshape"),
     ]
+
+
+def _sliced(node: Node, rewriter: Rewriter) -> list[Node] | None:
+    """Take all of the axis of 1, and the slice's part of the others."""
+    source, out = _image(node.inputs[0], rewriter), rewriter.shape(node.output)
+    if source is None:
+        return None
+    axis = _dropped(rewriter.shape(source), rewriter.shape(node.inputs[0]))
+    attrs = {k: (*v[:axis], 1 if k == "steps" else None, *v[axis:]) for k, v in node.attrs.items()}
+    result = rewriter.value(node.op, node.output, (*out[:axis], 1, *out[axis:]))
+    return [
+        replace(node, inputs=(source,), output=result, attrs=attrs),
+        Node("reshape", (result,), node.output, {"shape": out}, scope=node.scope, label="reshape"),
+    ]
+
+
+def _dropped(image: Shape, flat: Shape) -> int:
+    return next(a for a, size in enumerate(image) if size == 1 and without(image, a) == flat)
 
 
 def without(shape: Shape, axis: int) -> Shape:

@@ -83,8 +83,7 @@ def conv_transpose(
     affordable((x.shape[0], w.shape[1] * group, *(f + e for f, e in zip(full, more))))
     # Whatever lies behind the last window is nothing but the bias.
     ends = [e - a for e, a in zip(more, after)]
-    y = _cropped(x, w, window, group, before, ends, full)
-    return y if b is None else y + b.reshape((1, -1, *(1,) * rank))
+    return _cropped(x, w, b, window, group, before, ends, full)
 
 
 def _wanted(sizes: Shape, window: Window, output_shape: Numbers, auto_pad: str) -> Shape | None:
@@ -97,7 +96,9 @@ def _wanted(sizes: Shape, window: Window, output_shape: Numbers, auto_pad: str) 
     return None
 
 
-def _cropped(x: Tensor, w: Tensor, window: Window, group: int, before: Shape, ends: list[Size], full: Shape) -> Tensor:
+def _cropped(
+    x: Tensor, w: Tensor, b: Tensor | None, window: Window, group: int, before: Shape, ends: list[Size], full: Shape
+) -> Tensor:
     """Return the transposed convolution without `before` elements in front, and `ends` more of them behind."""
     transposed = _TRANSPOSED[x.ndim - 2]
     for axis, (p, e, size) in enumerate(zip(before, ends, full), start=2):
@@ -108,13 +109,14 @@ def _cropped(x: Tensor, w: Tensor, window: Window, group: int, before: Shape, en
     limits = [max(s, d) for s, d in zip(window.strides, window.dilations)]
     if all(isinstance(p, int) and isinstance(e, int) and 0 <= e < limit
            for p, e, limit in zip(before, extra, limits)):  # fmt: skip
-        return transposed(x, w, None, window.strides, before, extra, group, window.dilations)  # type: ignore[arg-type]
+        return transposed(x, w, b, window.strides, before, extra, group, window.dilations)  # type: ignore[arg-type]
     y = transposed(x, w, None, window.strides, 0, 0, group, window.dilations)
     for axis, (p, e, size) in enumerate(zip(before, ends, full), start=2):
         stop = size + e if least(-e) >= 0 else size
         if p != 0 or stop != size:
             y = y.narrow_to(axis, p, stop)
-    return padded(y, [0] * len(ends), [e if least(-e) < 0 else 0 for e in ends], 0.0)
+    y = padded(y, [0] * len(ends), [e if least(-e) < 0 else 0 for e in ends], 0.0)
+    return y if b is None else y + b.reshape((1, -1, *(1,) * len(ends)))
 
 
 @operator("Col2Im")

@@ -84,6 +84,8 @@ def average_pool(
     counts, rank = window.counts(sizes, ceil_mode), len(sizes)
     if _is_plain(window) and set(window.dilations) == {1}:
         return _AVERAGE[rank](x, window.kernel, window.strides, window.before, ceil_mode, count_include_pad)  # type: ignore[arg-type]
+    if rank < 3 and _is_known(window) and set(window.dilations) == {1} and not (ceil_mode and count_include_pad):
+        return _uneven_means(x, window, ceil_mode, count_include_pad)
     counted = ones((1, 1, *sizes), dtype=x.dtype)
     if count_include_pad:
         counted = ones((1, 1, *(b + s + a for b, s, a in zip(window.before, sizes, window.after))), dtype=x.dtype)
@@ -92,6 +94,17 @@ def average_pool(
     else:
         number = _window_sums(counted, window, counts)
     return _window_sums(x, window, counts) / number
+
+
+def _uneven_means(x: Tensor, window: Window, ceil_mode: bool, count_include_pad: bool) -> Tensor:
+    """Return the means of windows whose padding is not the same on both sides, which only the row itself can say."""
+    image, along, none = (x, (), ()) if x.ndim == 4 else (x.unsqueeze(2), (1,), (0,))
+    y = image.apply(
+        "avg_pool2d", kernel_size=(*along, *window.kernel), stride=(*along, *window.strides),
+        padding=(*none, *window.before, *none, *window.after), ceil_mode=ceil_mode, count_include_pad=False,
+        divisor_override=product(window.kernel) if count_include_pad else None,
+    )  # fmt: skip
+    return y if x.ndim == 4 else y.squeeze(2)
 
 
 @operator("LpPool", since=2)
@@ -155,6 +168,11 @@ def _is_plain(window: Window) -> bool:
     return window.before == window.after and all(
         isinstance(p, int) and 2 * p <= r for p, r in zip(window.before, window.reach)
     )
+
+
+def _is_known(window: Window) -> bool:
+    """Say whether no padding depends on a symbolic size."""
+    return all(isinstance(p, int) for p in (*window.before, *window.after))
 
 
 def _window_sums(x: Tensor, window: Window, counts: Shape) -> Tensor:
