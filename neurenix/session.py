@@ -14,7 +14,7 @@ from neurenix.bundle.golden import Golden
 from neurenix.bundle.reader import Bundle, read_bundle
 from neurenix.device import Device, DeviceType, as_device, environment_device, warn
 from neurenix.engines import Forms, Started
-from neurenix.errors import CompileError, DeviceError, NeurenixError, RunError, UnsupportedError
+from neurenix.errors import CompileError, DeviceError, InputError, NeurenixError, RunError, UnsupportedError
 from neurenix.phynexus.memory import check_dims, read_inputs
 from neurenix.toolchain import Variant
 
@@ -36,8 +36,13 @@ class LoadedModel:
 
     def __init__(self, bundle: Bundle, started: Started) -> None:
         self._bundle, self._started = bundle, started
+        self._second: Started | None = None
         self._falling = threading.Lock()
         self.threads = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what is loaded anew, from the same files: for another process, which needs them as well."""
+        return load_model, (str(self._bundle.path.absolute()), self.device)
 
     @property
     def device(self) -> str:
@@ -72,18 +77,31 @@ class LoadedModel:
         """Return the outputs by name. Takes a dict of arrays by input name, or the array of a one-input model.
 
         A missing first axis is a batch of one. NaN goes in and comes out as IEEE 754 has it, but on a graphics adapter,
-        where it may be lost. Raises InputError or DimensionError naming what does not fit.
+        where it may be lost. Whole numbers for which an adapter's may have too few bits are answered by the CPU, with a
+        RuntimeWarning the first time. Raises InputError or DimensionError naming what does not fit.
         """
         arrays, dims = read_inputs(self._bundle.plan, inputs)
         started = self._started
         try:
             return started.engine.run(arrays, dims)
+        except InputError as error:  # names, shapes and dtypes fit: whole numbers that are too large there
+            if started.device in _LAST:
+                raise
+            return self._beside(started, error).engine.run(arrays, dims)
         except RunError as error:
             if started.device in _LAST:
                 raise
             return self._fallen(started, error).engine.run(arrays, dims)
 
     __call__ = forward
+
+    def _beside(self, started: Started, error: NeurenixError) -> Started:
+        """Return what answers this call, and others like it, while the next goes to the graphics adapter again."""
+        with self._falling:
+            if self._second is None:
+                self._second = _on_cpu(self._bundle)
+                warn(f"'{self.name}' answers calls on {self._second.device} that {started.device} cannot: {error}")
+            return self._second
 
     def _fallen(self, lost: Started, error: NeurenixError) -> Started:
         """Return what answers instead of an engine that gave up; whoever finds out first starts it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from neurenix.autograd import no_grad
@@ -42,17 +44,29 @@ def trace(
         names={id(t.numpy()): n for n, t in parameters},
         modules={id(m): n for n, m in model.named_modules()},
     )
-    arguments = [Tensor(builder.input(n, of, shape)) for n, (of, shape) in specs.items()]
+    given = {n: Tensor(builder.input(n, of, shape)) for n, (of, shape) in specs.items()}
+    order = argument_order(model, specs)
     was_training = {m: m.training for _, m in model.named_modules()}
     model.eval()
     try:
         with no_grad(), builder.recording():
-            result = model(*arguments)
+            result = model(*(given[n] for n in order))
             outputs = _named_outputs(result, builder)
-            return builder.finish(outputs, layers(model), getattr(model, "browser_device", "auto"))
+            graph = builder.finish(outputs, layers(model), getattr(model, "browser_device", "auto"))
+            known = zip(order, getattr(entrance(model), "input_spreads", ()))  # noted by who has trained it
+            return replace(graph, spreads={name: spread for name, spread in known if spread is not None})
     finally:
         for module, mode in was_training.items():
             module.training = mode
+
+
+def argument_order(model: Module, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of inputs in the order of `forward`'s arguments, where they are these; else as they are."""
+    given = tuple(names)
+    parameters = inspect.signature(model.forward).parameters.values()
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    first = tuple(known[: len(given)])
+    return first if set(first) == set(given) else given
 
 
 def layers(model: Module) -> list[Layer]:
@@ -66,11 +80,16 @@ def layers(model: Module) -> list[Layer]:
     return found
 
 
+def entrance(model: Module) -> Module:
+    """Return the module that meets the model's inputs: of a Sequential the first one, of all others themselves."""
+    while isinstance(model, Sequential) and len(model):
+        model = model[0]
+    return model
+
+
 def infer_inputs(model: Module) -> dict[str, tuple[DType, Shape]]:
     """Return the input that a model's first layer fixes, named "input"; raises InputError when it fixes none."""
-    first = model
-    while isinstance(first, Sequential) and len(first):
-        first = first[0]
+    first = entrance(model)
     if isinstance(first, Linear):
         return {"input": (dtype("float32"), (Dim.symbol("batch"), first.in_features))}
     asked = "'float32[batch, 3, 224, 224]'" if isinstance(first, Conv2d) else "'float32[batch, 4]'"

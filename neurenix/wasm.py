@@ -18,6 +18,7 @@ from neurenix.graph.graph import Graph
 from neurenix.nn.module import Module
 from neurenix.tensor import Tensor
 from neurenix.tensor.input_spec import InputSpec
+from neurenix.trace import argument_order
 
 _shaders: dict[str, str] = {}
 
@@ -37,7 +38,7 @@ def export_to_wasm(
     labels: Sequence[str] | None = None,
     native: tuple[str, ...] | bool = False,
     verify: bool = True,
-    max_error: float = 1e-4,
+    max_error: float | None = None,
     demo: bool = False,
     webgpu: bool | None = None,
     webgpu_precision: str = "float32",
@@ -53,10 +54,11 @@ def export_to_wasm(
     answers with one and says so. `native` adds libraries: True for this machine, or names such as
     "x86_64-linux". With `demo` the folder gets a page to try the model on. `webgpu` adds shaders: always, never or,
     left out, where every op of the model has one. With `webgpu_precision="float16"` GPUs that have it store
-    tensors between inputs and outputs so, in half the memory, and answer within 0.01. Raises UnsupportedError for
+    tensors between inputs and outputs so, in half the memory, multiply in it where that cannot overflow, and answer
+    within 0.01. Raises UnsupportedError for
     `quantize` and for a `webgpu` that cannot be met, InputError when the inputs cannot be inferred, VerificationError
-    when a compiled form drifts by more than `max_error`, OutputError when the folder cannot be written; the old files
-    stay then.
+    when a compiled form drifts by more than `max_error`, which by default is what float32's rounding explains and at
+    most 1e-4, OutputError when the folder cannot be written; the old files stay then.
 
     >>> from neurenix.nn import Linear, ReLU, Sequential
     >>> export_to_wasm(Sequential(Linear(10, 20), ReLU(), Linear(20, 5)), "webassembly_model", "my_model")
@@ -88,7 +90,7 @@ def run_in_browser(model: Module, inputs: Any, device: Device | DeviceType | str
         with no_grad():
             if not isinstance(inputs, Mapping):
                 return model(_tensor(inputs))
-            result = model(*map(_tensor, inputs.values()))
+            result = model(*(_tensor(inputs[name]) for name in argument_order(model, inputs)))
     finally:
         model.train(was_training)
     named = result if isinstance(result, Mapping) else {"output": result}

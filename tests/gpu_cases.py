@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,11 @@ from neurenix.ops import Family, Op
 # What may be refused for a dtype, by the words of the error.
 _REFUSED = {
     "32 bits": {"int64", "int32", "uint32", "uint64"},
-    "no shader holds that": {"float16", "float64"},
+    "no shader holds that": {"float64"},
 }
+
+
+_LOOKED_AT = ("int64", "int32", "uint64", "uint32")
 
 
 def printed(graph: Graph) -> tuple[Plan, bytes, ShaderPlan]:
@@ -36,21 +38,23 @@ def printed(graph: Graph) -> tuple[Plan, bytes, ShaderPlan]:
     return plan, weights, print_wgsl(plan, weights)
 
 
-def narrowed(case: Case) -> Case:
-    """Keep what 32 bits hold of a case's whole numbers: an input beyond is refused, and has a test of its own."""
+def within_ends(shaders: ShaderPlan, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Keep of whole inputs what the shaders take: what lies beyond is refused, and has tests of its own."""
 
-    def kept(a: Array) -> Array:
-        return np.clip(a, -(2**31), 2**31 - 1).astype(a.dtype) if a.dtype.name in ("int64", "uint64", "uint32") else a
+    def kept(name: str, a: Array) -> Array:
+        least, most = shaders.inputs.get(name, (-(2**31), 2**31 - 1))
+        return np.clip(a, least, most).astype(a.dtype) if a.dtype.name in _LOOKED_AT else a
 
-    return replace(case, arrays=tuple(map(kept, case.arrays)))
+    return {name: kept(name, a) for name, a in feeds.items()}
 
 
 def is_taken(case: Case) -> bool:
     """Say whether a case has a shader; those that have none must be refused for their dtype."""
+    graph = graph_of([case])[0]
     try:
-        printed(graph_of([case])[0])
+        printed(graph)
     except UnsupportedError as error:
-        found = {str(case.attrs.get("dtype")), *(a.dtype.name for a in case.arrays)}
+        found = {value.dtype.name for value in graph.values.values()}
         reason = next(r for r in _REFUSED if r in str(error))
         assert found & _REFUSED[reason], f"{case.row.name} {dict(case.attrs)}: {error}"
         return False
@@ -58,8 +62,8 @@ def is_taken(case: Case) -> bool:
 
 
 def taken(cases: Sequence[Case]) -> list[Case]:
-    """Return the cases that have shaders, their whole numbers within 32 bits."""
-    return [case for case in map(narrowed, cases) if is_taken(case)]
+    """Return the cases that have shaders."""
+    return [case for case in cases if is_taken(case)]
 
 
 def compiles(row: Op) -> bool:

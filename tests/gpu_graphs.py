@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from runtime_page import OpenTab, complaints
 from neurenix.bundle.golden import Golden, Stored
 from neurenix.bundle.writer import Compiled, bundle_files, write_bundle
 from neurenix.graph.graph import Graph
+from neurenix.graph.plan import Plan
+from neurenix.graph.shaders import ShaderPlan
 
 EMPTY_MODULE = b"\0asm\1\0\0\0"
 PAGE = '<!doctype html><meta charset="utf-8"><title>Graphs</title>'
@@ -47,27 +49,29 @@ ANSWER = """async ([name, feeds]) => {
     return [port, model.createTensor(shape, new ARRAYS[dtype](buffer), dtype)];
   }));
   const answers = await model.forward(inputs);
-  const { device, gpu: { calls } } = model;
+  const { device, variant, gpu: { calls } } = model;
   model.dispose();
   const outputs = Object.entries(answers).map(([port, { data, dtype, shape }]) => {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     return [port, dtype, shape, btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))];
   });
-  return { device, calls, said, outputs };
+  return { device, variant, calls, said, outputs };
 }"""
 
 Answers = dict[str, Array]
+Compile = Callable[[Graph], tuple[Plan, bytes, ShaderPlan]]
 
 
 class GraphPage:
     """A served folder of bundles and the page that answers them."""
 
-    def __init__(self, folder: Path, open_tab: OpenTab, url: str) -> None:
-        self._folder, self._open_tab, self._url = folder, open_tab, url
+    def __init__(self, folder: Path, open_tab: OpenTab, url: str, compiled: Compile = gpu_cases.printed) -> None:
+        self._folder, self._open_tab, self._url, self._compiled = folder, open_tab, url, compiled
         self._tabs = ExitStack()
         self._page: Page | None = None
         self._shaders = 0
         self._numbers = itertools.count()
+        self.variants = set[str]()  # of the shaders that answered
 
     def answer(
         self,
@@ -82,7 +86,7 @@ class GraphPage:
         What is expected is the bundle's golden case too, within `tolerance`: the runtime itself refuses worse.
         """
         name = f"graph{next(self._numbers)}"
-        plan, weights, shaders = gpu_cases.printed(replace(graph, name=name))
+        plan, weights, shaders = self._compiled(replace(graph, name=name))
         expected = reference(graph, feeds, dims) if expected is None else expected
         golden = Golden(
             dims or {},
@@ -93,10 +97,12 @@ class GraphPage:
         empty = Compiled("scalar", f"{name}.scalar.wasm", EMPTY_MODULE)
         write_bundle(bundle_files(plan, weights, "", [empty], [golden], "tests", shaders), self._folder)
         try:
-            return expected, _ask(self._fresh(len(shaders.shaders)), name, feeds)
+            variant, answers = _ask(self._fresh(len(shaders.shaders)), name, feeds)
         except BaseException:
             self.close()
             raise
+        self.variants.add(variant)
+        return expected, answers
 
     def _fresh(self, shaders: int) -> Page:
         """Return the page, or another one where it would compile too much."""
@@ -114,21 +120,21 @@ class GraphPage:
 
 
 @contextmanager
-def graph_page(folder: Path, open_tab: OpenTab) -> Iterator[GraphPage]:
+def graph_page(folder: Path, open_tab: OpenTab, compiled: Compile = gpu_cases.printed) -> Iterator[GraphPage]:
     """Serve a folder and open a page there for graphs."""
     (folder / "index.html").write_text(PAGE, encoding="utf-8")
     running = Running(folder, {"Cache-Control": "no-store"})
-    page = GraphPage(folder / "webassembly_model", open_tab, running.site.url)
+    page = GraphPage(folder / "webassembly_model", open_tab, running.site.url, compiled)
     yield page
     page.close()
     running.stop()
 
 
-def _ask(page: Page, name: str, feeds: Mapping[str, Array]) -> Answers:
+def _ask(page: Page, name: str, feeds: Mapping[str, Array]) -> tuple[str, Answers]:
     given = [[n, a.dtype.name, list(a.shape), base64.b64encode(a.tobytes()).decode()] for n, a in feeds.items()]
     found = page.evaluate(ANSWER, [name, given])
     assert ("webgpu", [], []) == (found["device"], found["said"], complaints(page))
     assert 2 == found["calls"]  # the golden case, and this one
-    return {
+    return found["variant"], {
         port: np.frombuffer(base64.b64decode(text), kind).reshape(shape) for port, kind, shape, text in found["outputs"]
     }

@@ -1,16 +1,23 @@
-"""Small models for tests of WebGPU in a page, and scripts that change what the page takes for WebGPU."""
+"""Small models for tests of WebGPU in a page, what they ought to answer, and scripts that change the page's WebGPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import neurenix
+from neurenix import load_model
 from neurenix.nn import LSTM, Conv2d, Flatten, Linear, MaxPool2d, Module, Parameter, ReLU, Sequential, Softmax
 from neurenix.nn import TransformerEncoderLayer as EncoderLayer
 from neurenix.tensor.selecting import nonzero
 
+Array = np.ndarray[Any, Any]
 OpenModel = Callable[..., Any]
+
+# What a page evaluates to the model that it has, on the GPU.
+LOAD = "(await loadModel(undefined, { device: 'webgpu' }))"
 
 # What pretends that SwiftShader is a GPU of flesh and blood, which `auto` takes.
 REAL_ADAPTER = """
@@ -72,6 +79,22 @@ class Masked(Module):
         return neurenix.where(inputs[0] > 0, inputs[0], float("-inf")).softmax(-1)
 
 
+class Rows(Module):
+    """What lies along rows that invocations share, and along one that is all of a workgroup's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = neurenix.nn.LayerNorm(40)
+
+    def forward(self, *inputs: Any) -> Any:
+        x = self.norm(inputs[0])
+        flat = x.reshape(-1)
+        return {
+            "weights": x.softmax(-1), "sums": x.sum(-1), "largest": x.amax(-1), "whole": flat.log_softmax(-1),
+            "best": flat.argmax(-1), "mean": flat.mean(),
+        }  # fmt: skip
+
+
 class Empty(Module):
     """Tensors without elements, and sums of them; with no rows, everything is one."""
 
@@ -89,6 +112,24 @@ class Scaled(Module):
 
     def forward(self, *inputs: Any) -> Any:
         return (inputs[0] * self.scale).flip(1)
+
+
+class Halves(Module):
+    """Float16 times float16, backwards: exact in float32, and rounded to float16 once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = Parameter(neurenix.Tensor([0.1, 0.7, -1.3, 300.0, 1e-4]).half())
+
+    def forward(self, *inputs: Any) -> Any:
+        return (inputs[0] * self.scale).flip(1)
+
+
+class Tripled(Module):
+    """Three times an int64 and 1: beyond 32 bits for an input beyond 2^29."""
+
+    def forward(self, *inputs: Any) -> Any:
+        return inputs[0] * 3 + 1
 
 
 def _cnn() -> Module:
@@ -109,11 +150,23 @@ MODELS: dict[str, tuple[Callable[[], Module], dict[str, Any], dict[str, Any]]] =
     "chosen": (Chosen, {"ids": "int64[n]"}, {"n": (1, 6)}),
     "kept": (Kept, {"x": "float32[12]"}, {}),
     "masked": (Masked, {"x": "float32[2, 6]"}, {}),
+    "rows": (Rows, {"x": "float32[30, 40]"}, {}),
     "quick": (Scaled, {"input": "float32[n, 5]"}, {"n": (1, 8)}),
     "empty": (Empty, {"x": "float32[n, 5]"}, {"n": (0, 4)}),
     # At its largest a tensor takes more than a binding has by default, and a dispatch more workgroups than an axis has.
     "wide": (lambda: Sequential(ReLU()), {"input": "float32[n, 1024]"}, {"n": (1, 33_800)}),
+    "halves": (Halves, {"x": "float16[n, 5]"}, {"n": (1, 8)}),
+    "tripled": (Tripled, {"x": "int64[n]"}, {"n": (1, 8)}),
     "after": (lambda: Sequential(Linear(5, 3)), {"input": "float32[n, 5]"}, {"n": (1, 8)}),
 }
 # Taken for large ones, for which `auto` asks a GPU.
 LARGE = {"cnn", "masked", "chosen", "quick", "wide"}
+
+
+def oracle(gpu_bundle: Any, name: str, **inputs: Array) -> dict[str, Array]:
+    """Return the reference's answers of one of MODELS."""
+    return load_model(gpu_bundle(name) / f"{name}.json", device="reference").forward(inputs)
+
+
+def samples(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)

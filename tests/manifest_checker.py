@@ -130,7 +130,11 @@ class Checker:
 
     def check_shaders(self, table: Any) -> None:
         keys = "file limits buffers regions paramsSize shaders dispatches flops auto"
-        self.keys(table, keys, optional="special half tolerance")
+        self.keys(table, keys, optional="special half tolerance inputs")
+        whole = {p["name"] for p in self.manifest["inputs"] if DTYPES[p["dtype"]].numpy.kind in "iu"}
+        for name, (least, most) in table.get("inputs", {}).items():
+            assert name in whole
+            assert -(2**31) <= least <= most < 2**31
         if "half" in table:
             self.check_shaders(table["half"])
         assert ("tolerance" in table) == table["file"].endswith(".f16.wgsl")
@@ -148,15 +152,19 @@ class Checker:
             assert tensor["size"] // DTYPES[tensor["dtype"]].size * width <= region["size"]
         end = 0
         for shader in table["shaders"]:
-            self.keys(shader, "name from to bindings params")
-            assert end == shader["from"]
-            end = shader["to"]
-            source = text[shader["from"] : end].decode()
-            for i, access in enumerate(shader["bindings"]):
-                declared = "read_write" if access == "write" else "read"
-                assert f"@binding({i}) var<storage, {declared}>" in source
-            assert source.count("@binding(") == len(shader["bindings"]) + bool(shader["params"])
-            assert "fn main(" in source
+            self.keys(shader, "name from to bindings params", optional="subgroups")
+            wide = shader.get("subgroups")
+            assert wide is None or {"from", "to"} == set(wide)
+            for at in (shader, wide) if wide else (shader,):
+                assert end == at["from"]
+                end = at["to"]
+                source = text[at["from"] : end].decode()
+                assert source.startswith("enable subgroups;") == (at is wide)
+                for i, access in enumerate(shader["bindings"]):
+                    declared = "read_write" if access == "write" else "read"
+                    assert f"@binding({i}) var<storage, {declared}>" in source
+                assert source.count("@binding(") == len(shader["bindings"]) + bool(shader["params"])
+                assert "fn main(" in source
         assert len(text) == end
         for dispatch in table["dispatches"]:
             self.keys(dispatch, "shader bindings params at groups op scope")

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from op_cases import NATIVE, WASM, Array, Case, graph_of, random_case, reference, rows, run_forms, values
+from op_cases import NATIVE, WASM, Array, Case, answers_of, both, graph_of, random_case, rows, values
 
 from neurenix import ops
 from neurenix.compiler import passes
@@ -16,10 +16,9 @@ from neurenix.errors import GraphError, UnsupportedError
 from neurenix.ops import Op
 from neurenix.ops.selecting import ROWS as SELECTING
 
-FORMS = [
-    pytest.param(NATIVE[-1:], marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM[1:2], marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
+FORMS = both(NATIVE[-1:], WASM[1:2])
+
+
 NAMES = [name for name in DTYPES if name != "float32"]  # which test_kernels.py has
 # How far a result may be off, relative to max(1, |expected|); whole numbers are exact.
 TOLERANCES = {"float16": 2e-3, "float64": 1e-11}
@@ -75,15 +74,9 @@ def _cases(name: str) -> list[Case]:
 @pytest.mark.parametrize("forms", FORMS)
 def test_every_row_answers_in_every_dtype_that_it_takes(forms: tuple[str, ...], name: str) -> None:
     cases = [case for case in _cases(name) if _is_compiled(case)]
-    graph, feeds = graph_of(cases)
-    expected = reference(graph, feeds)
-    ran = 0
-    for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
-        ran += 1
-        for at, case in enumerate(cases):
-            what = f"{case.row.name} of {[str(a.dtype) for a in case.arrays]}, {dict(case.attrs)}, on {form}"
-            _hold(expected[f"y{at}"], answers[f"y{at}"], what)
-    assert ran
+    for case, form, wanted, answer in answers_of(cases, forms):
+        what = f"{case.row.name} of {[str(a.dtype) for a in case.arrays]}, {dict(case.attrs)}, on {form}"
+        _hold(wanted, answer, what)
 
 
 def _hold(expected: Array, answer: Array, what: str) -> None:

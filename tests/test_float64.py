@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pytest
 import scipy.special
-from op_cases import NATIVE, WASM, Array, Case, graph_of, run_forms
+from op_cases import NATIVE, WASM, Array, Case, both, graph_of, run_forms
 
 from neurenix import ops
 
-FORMS = [
-    pytest.param(NATIVE[-1:], marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM[:1], marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
+FORMS = both(NATIVE[-1:], WASM[:1])
+
+
 # NumPy's functions are off by a unit in the last place or two themselves.
 PRECISION, POWERS = 4e-15, 1e-12
 UNARY = {
@@ -65,8 +66,8 @@ def test_functions_of_float64_are_right_to_the_last_places(forms: tuple[str, ...
                 _hold(name, form, cases[at].arrays, expected, answers[f"y{at}"], limit)
 
 
-@pytest.mark.parametrize("forms", FORMS)
-def test_float16_is_converted_to_the_last_bit(forms: tuple[str, ...]) -> None:
+def half_conversions() -> list[Case]:
+    """Return casts from every float16, and to it from all of them, from what lies between two and from beside that."""
     every = np.arange(65536, dtype=np.uint16).view(np.float16)
     finite = every[np.isfinite(every)].astype(np.float64)
     between = np.sort(finite)[:-1] + np.diff(np.sort(finite)) / 2  # ties, and what lies just beside them
@@ -75,20 +76,30 @@ def test_float16_is_converted_to_the_last_bit(forms: tuple[str, ...]) -> None:
     cast = ops.get("cast")
     with np.errstate(invalid="ignore"):  # NumPy minds NaN that signal
         narrow = wide.astype(np.float32)
-    cases = [Case(cast, (every,), {"dtype": "float32"}), Case(cast, (every,), {"dtype": "float64"}),
-             Case(cast, (wide,), {"dtype": "float16"}), Case(cast, (narrow,), {"dtype": "float16"}),
-             Case(cast, (every,), {"dtype": "bool"}),
-             Case(ops.get("maximum"), (every, every[::-1].copy()), {})]  # fmt: skip
+    return [Case(cast, (every,), {"dtype": "float32"}), Case(cast, (every,), {"dtype": "float64"}),
+            Case(cast, (wide,), {"dtype": "float16"}), Case(cast, (narrow,), {"dtype": "float16"}),
+            Case(cast, (every,), {"dtype": "bool"}),
+            Case(ops.get("maximum"), (every, every[::-1].copy()), {})]  # fmt: skip
+
+
+def hold_conversions(cases: Sequence[Case], answers: Mapping[str, Array], where: str) -> None:
+    """Compare answers to `half_conversions`, the sign of zeros too."""
+    for at, case in enumerate(cases):
+        with np.errstate(all="ignore"):
+            expected = case.row.oracle(*case.arrays, **case.attrs)
+        answer = answers[f"y{at}"]
+        assert expected.dtype == answer.dtype
+        np.testing.assert_array_equal(expected, answer, f"{case} on {where}")
+        if expected.dtype.kind == "f":
+            assert (np.signbit(expected) == np.signbit(answer))[~np.isnan(expected)].all(), f"{case} on {where}"
+
+
+@pytest.mark.parametrize("forms", FORMS)
+def test_float16_is_converted_to_the_last_bit(forms: tuple[str, ...]) -> None:
+    cases = half_conversions()
     graph, feeds = graph_of(cases)
     for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
-        for at, case in enumerate(cases):
-            with np.errstate(all="ignore"):
-                expected = case.row.oracle(*case.arrays, **case.attrs)
-            answer = answers[f"y{at}"]
-            assert expected.dtype == answer.dtype
-            np.testing.assert_array_equal(expected, answer, f"{case} on {form}")
-            if expected.dtype.kind == "f":
-                assert (np.signbit(expected) == np.signbit(answer))[~np.isnan(expected)].all(), f"{case} on {form}"
+        hold_conversions(cases, answers, form)
 
 
 @pytest.mark.parametrize("forms", FORMS)

@@ -6,24 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gpu_page import COUNTING, LEAST_LIMITS, MODELS, REAL_ADAPTER, OpenModel
+from gpu_page import COUNTING, LOAD, MODELS, OpenModel, oracle, samples
 from runtime_page import complaints
-
-from neurenix import load_model
 
 pytest_plugins = ["browser", "gpu_browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.zig]
-
-Array = np.ndarray[Any, Any]
-LOAD = "(await loadModel(undefined, { device: 'webgpu' }))"
-
-
-def oracle(gpu_bundle: Any, name: str, **inputs: Array) -> dict[str, Array]:
-    return load_model(gpu_bundle(name) / f"{name}.json", device="reference").forward(inputs)
-
-
-def samples(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n != "after"])
@@ -74,6 +61,31 @@ def test_a_call_creates_nothing_but_its_commands(open_models: OpenModel) -> None
     assert first["createComputePipelineAsync"] == gpu["pipelines"]
     assert first["createBindGroup"] == gpu["bindGroups"] == gpu["dispatches"]
     assert first["createBuffer"] == gpu["buffers"]
+
+
+# A map that takes a tenth of a second, and how often the page asked for the word of an error scope.
+SLOW_MAPS = """
+window.asked = 0;
+const { popErrorScope } = GPUDevice.prototype;
+GPUDevice.prototype.popErrorScope = function () { asked += 1; return popErrorScope.call(this); };
+const { mapAsync } = GPUBuffer.prototype;
+GPUBuffer.prototype.mapAsync = async function (...args) {
+  await mapAsync.apply(this, args);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+};
+"""
+
+
+def test_a_call_that_takes_long_makes_the_browser_look_a_few_times_and_no_more(open_models: OpenModel) -> None:
+    asked = open_models("quick", scripts=SLOW_MAPS).evaluate(
+        f"""async () => {{
+            const model = {LOAD};
+            asked = 0;
+            await model.forward(new Float32Array(5));
+            return asked;
+        }}"""
+    )
+    assert 3 + 4 == asked
 
 
 def test_overlapping_calls_get_their_own_answers(open_models: OpenModel, gpu_bundle: Any) -> None:
@@ -130,6 +142,95 @@ def test_a_number_beyond_32_bits_is_answered_by_wasm_and_refused_under_strict(op
     assert ("unsupported", True) == (strict["code"], "4294967296" in strict["message"])
 
 
+def test_a_number_for_which_the_model_may_leave_32_bits_is_answered_by_wasm(open_models: OpenModel) -> None:
+    found, reasons, device, strict = open_models("tripled").evaluate(
+        """async () => {
+            const reasons = [];
+            const onFallback = ({ code, message }) => reasons.push([code, message]);
+            const model = await loadModel(undefined, { device: 'webgpu', onFallback });
+            const found = [], told = [];
+            for (const value of [2n ** 29n - 1n, -(2n ** 29n), 2n ** 29n, 2n ** 40n, 7n]) {
+                const { output } = await model.forward(BigInt64Array.of(value));
+                found.push(String(output.data[0]), reasons.length);
+            }
+            const strict = await loadModel(undefined, { device: 'webgpu', strict: true });
+            const refused = await attempt(() => strict.forward(BigInt64Array.of(2n ** 29n)));
+            return [found, reasons, model.device, [refused, String((await strict.forward([1])).output.data[0])]];
+        }"""
+    )
+    values = [2**29 - 1, -(2**29), 2**29, 2**40, 7]
+    assert [x for value, told in zip(values, (0, 0, 1, 2, 2)) for x in (str(3 * value + 1), told)] == found
+    assert ("webgpu", ["unsupported"] * 2) == (device, [code for code, _ in reasons])
+    assert "Input 'x' holds 536870912; only from -536870912 to 536870911" in reasons[0][1]
+    assert ("unsupported", "4") == (strict[0]["code"], strict[1])  # refused, and the GPU still answers
+
+
+def test_a_buffer_of_the_page_is_looked_at_where_its_numbers_may_be_too_large(open_models: OpenModel) -> None:
+    found, reasons, wrong, device = open_models("tripled").evaluate(
+        """async () => {
+            const reasons = [], found = [];
+            const onFallback = ({ code }) => reasons.push(code);
+            const model = await loadModel(undefined, { device: 'webgpu', onFallback });
+            const usage = GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+            for (const value of [5, 2 ** 30]) {
+                const buffer = model.gpu.device.createBuffer({ size: 4, usage });
+                model.gpu.device.queue.writeBuffer(buffer, 0, Int32Array.of(value));
+                found.push(String((await model.forward(buffer)).output.data[0]));
+            }
+            const hidden = model.gpu.device.createBuffer({ size: 4, usage: GPUBufferUsage.STORAGE });
+            const wrong = await attempt(() => model.forward(hidden));
+            return [found, reasons, wrong.code, [model.device, model.gpu.recoveries]];
+        }"""
+    )
+    assert (["16", str(3 * 2**30 + 1)], ["unsupported"]) == (found, reasons)
+    assert ("bad_input", ["webgpu", 0]) == (wrong, device)
+
+
+def test_a_kept_tensor_is_looked_at_where_its_numbers_may_be_too_large(open_models: OpenModel) -> None:
+    found, reasons = open_models("tripled").evaluate(
+        """async () => {
+            const reasons = [], found = [];
+            const onFallback = ({ code }) => reasons.push(code);
+            const model = await loadModel(undefined, { device: 'webgpu', onFallback });
+            for (const value of [5n, 2n ** 28n]) {
+                const { output } = await model.forward(BigInt64Array.of(value), { keep: true });
+                const next = await model.forward(output, { keep: true });
+                found.push(String((await next.output.getData())[0]), reasons.length);
+                output.dispose();
+            }
+            return [found, reasons];
+        }"""
+    )
+    assert (["49", 0, str(9 * 2**28 + 4), 1], ["unsupported"]) == (found, reasons)
+
+
+def test_float16_is_taken_kept_handed_on_and_given_back(open_models: OpenModel, gpu_bundle: Any) -> None:
+    x = np.array([[1, -0.0, 6e4, 65504, 6e-8], [0.333, 7, -2.5, 250, -1e-7]], np.float16)
+    found, kinds, reasons = open_models("halves").evaluate(
+        """async (bits) => {
+            const reasons = [];
+            const onFallback = ({ message }) => reasons.push(message);
+            const model = await loadModel(undefined, { device: 'webgpu', onFallback });
+            const given = model.createTensor([2, 5], Uint16Array.from(bits), 'float16');
+            const { output } = await model.forward(given);
+            const kept = await model.forward(given, { keep: true });
+            const twice = await model.forward(kept.output);
+            const wasm = await loadModel(undefined, { device: 'wasm' });
+            const elsewhere = await wasm.forward(kept.output);
+            const downloaded = await kept.output.getData();
+            const all = [output.data, downloaded, twice.output.data, elsewhere.output.data];
+            const kinds = [kept.output.dtype, model.device, ...all.map((data) => data.constructor.name)];
+            return [all.map((data) => Array.from(data)), kinds, reasons];
+        }""",
+        x.view(np.uint16).ravel().tolist(),
+    )
+    once = oracle(gpu_bundle, "halves", x=x)["output"]
+    twice = oracle(gpu_bundle, "halves", x=once)["output"]
+    assert np.isinf(once).any() and (np.abs(once) < 6.1e-5).any()  # overflow, and denormals
+    assert [a.view(np.uint16).ravel().tolist() for a in (once, once, twice, twice)] == found
+    assert (["float16", "webgpu", *["Uint16Array"] * 4], []) == (kinds, reasons)
+
+
 def test_an_output_whose_size_depends_on_data_is_cut(open_models: OpenModel) -> None:
     x = samples(12)
     found = open_models("kept").evaluate(
@@ -145,143 +246,6 @@ def test_an_output_whose_size_depends_on_data_is_cut(open_models: OpenModel) -> 
     positive = np.flatnonzero(x > 0)
     assert ([1, 12], [1, len(positive)]) == (found[0], found[1])
     assert (positive.tolist(), "Tensor") == (found[2], found[3])
-
-
-# ── tensors that stay there ─────────────────────────────────────────────────────────────────────────────
-
-
-def test_kept_outputs_go_into_the_next_model_without_a_download(open_models: OpenModel, gpu_bundle: Any) -> None:
-    x = samples(3, 10)
-    copies = """
-    window.mapped = 0;
-    const map = GPUBuffer.prototype.mapAsync;
-    GPUBuffer.prototype.mapAsync = function (mode, from, size) {
-      mapped += size ?? this.size;
-      return map.apply(this, arguments);
-    };
-    """
-    kinds, shape, values, answer, bytes_read, devices, disposed = open_models("mlp", "after", scripts=copies).evaluate(
-        """async (x) => {
-            const first = await mlp(undefined, { device: 'webgpu' });
-            const second = await after(undefined, { device: 'webgpu' });
-            const before = mapped;
-            const { output } = await first.forward(x, { keep: true });
-            const between = mapped - before;
-            const answer = await second.forward({ input: output });
-            const values = Array.from(await output.getData());
-            const kinds = [output.constructor.name, typeof output.data];
-            output.dispose();
-            const disposed = await attempt(() => second.forward({ input: output }));
-            return [kinds, output.shape, values, answer.output.toArray(), between,
-                first.gpu.device === second.gpu.device, disposed];
-        }""",
-        x.tolist(),
-    )
-    # 4 bytes: the number of the call, by which it is known that it ran.
-    assert (["GpuTensor", "undefined"], [3, 5], 4, True) == (kinds, shape, bytes_read, devices)
-    middle = oracle(gpu_bundle, "mlp", input=x)["output"]
-    np.testing.assert_allclose(np.reshape(values, (3, 5)), middle, atol=1e-5)
-    np.testing.assert_allclose(answer, oracle(gpu_bundle, "after", input=middle)["output"], atol=1e-5)
-    assert "disposed" == disposed["code"]
-
-
-def test_kept_buffers_serve_again(open_models: OpenModel) -> None:
-    made = open_models("mlp", scripts=COUNTING).evaluate(
-        f"""async () => {{
-            const model = {LOAD};
-            const x = new Float32Array(10);
-            (await model.forward(x, {{ keep: true }})).output.dispose();
-            const before = made.createBuffer;
-            for (let i = 0; i < 5; i++) (await model.forward(x, {{ keep: true }})).output.dispose();
-            return made.createBuffer - before;
-        }}"""
-    )
-    assert 0 == made
-
-
-def test_a_tensor_that_is_disposed_of_before_its_turn_is_refused_and_no_other_is_read(open_models: OpenModel) -> None:
-    early, late = open_models("mlp", "after").evaluate(
-        """async () => {
-            const first = await mlp(undefined, { device: 'webgpu' });
-            const second = await after(undefined, { device: 'webgpu' });
-            const ones = new Float32Array(10).fill(1);
-            const { output } = await first.forward(ones, { keep: true });
-            const expected = (await second.forward(output)).output.toArray().join();
-            const busy = Array.from({ length: 3 }, () => second.forward(new Float32Array(5)));
-            const early = attempt(() => second.forward(output));
-            output.dispose();
-            const other = await first.forward(ones.fill(9), { keep: true }); // takes the buffer
-            await Promise.all(busy);
-            const next = await first.forward(ones.fill(1), { keep: true });
-            const late = second.forward(next.output);
-            const same = (await late).output.toArray().join() === expected;
-            other.output.dispose();
-            return [await early, same];
-        }"""
-    )
-    assert ("disposed", True) == (early.get("code"), late)
-
-
-def test_a_model_on_wasm_takes_and_keeps_as_well(open_models: OpenModel, gpu_bundle: Any) -> None:
-    x = samples(2, 10)
-    answer, kept = open_models("mlp", "after").evaluate(
-        """async (x) => {
-            const first = await mlp(undefined, { device: 'webgpu' });
-            const second = await after(undefined, { device: 'wasm' });
-            const { output } = await first.forward(x, { keep: true });
-            const answer = await second.forward(output, { keep: true });
-            answer.output.dispose();
-            return [answer.output.toArray(), Array.from(await answer.output.getData()).length];
-        }""",
-        x.tolist(),
-    )
-    middle = oracle(gpu_bundle, "mlp", input=x)["output"]
-    np.testing.assert_allclose(answer, oracle(gpu_bundle, "after", input=middle)["output"], atol=1e-5)
-    assert 6 == kept
-
-
-@pytest.mark.parametrize("given", ["buffer", "model.createTensor([2, 10], buffer)"])
-def test_a_buffer_of_the_page_is_an_input(open_models: OpenModel, gpu_bundle: Any, given: str) -> None:
-    x = samples(2, 10)
-    answer = open_models("mlp").evaluate(
-        f"""async (x) => {{
-            const model = {LOAD};
-            const {{ device }} = model.gpu;
-            const usage = GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-            const buffer = device.createBuffer({{ size: 80, usage }});
-            device.queue.writeBuffer(buffer, 0, Float32Array.from(x.flat()));
-            return (await model.forward({given})).output.toArray();
-        }}""",
-        x.tolist(),
-    )
-    np.testing.assert_allclose(answer, oracle(gpu_bundle, "mlp", input=x)["output"], atol=1e-5)
-
-
-def test_a_buffer_that_cannot_be_read_is_the_callers_mistake(open_models: OpenModel) -> None:
-    codes, device, recoveries = open_models("mlp").evaluate(
-        f"""async () => {{
-            const model = {LOAD};
-            const {{ device }} = model.gpu;
-            const foreign = await (await navigator.gpu.requestAdapter()).requestDevice();
-            const buffers = [
-                device.createBuffer({{ size: 40, usage: GPUBufferUsage.STORAGE }}),
-                foreign.createBuffer({{ size: 40, usage: GPUBufferUsage.COPY_SRC }}),
-                device.createBuffer({{ size: 44, usage: GPUBufferUsage.COPY_SRC }}),
-                device.createBuffer({{ size: 40, usage: GPUBufferUsage.COPY_SRC }}),
-            ];
-            buffers.at(-1).destroy();
-            const tensors = buffers.map((buffer) => model.createTensor([1, 10], buffer));
-            const codes = [];
-            for (const given of [...buffers, ...tensors.toSpliced(2, 1)]) {{
-                codes.push((await attempt(() => model.forward(given))).code);
-            }}
-            return [codes, model.device, model.gpu.recoveries];
-        }}"""
-    )
-    assert (["bad_input"] * 7, "webgpu", 0) == (codes, device, recoveries)
-
-
-# ── sizes ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("n", [0, 3])
@@ -329,143 +293,3 @@ def test_more_workgroups_than_an_axis_has_are_folded(open_models: OpenModel) -> 
     )
     assert (0, [rows, 1024], [65535, 2, 1]) == (wrong, y, groups)
     assert limit >= 33_800 * 1024 * 4 > 2**27  # it was asked for
-
-
-def test_an_adapter_that_gives_too_little_is_refused_by_name_and_wasm_answers(open_models: OpenModel) -> None:
-    refused, answer, settled, reasons = open_models("wide", scripts=(REAL_ADAPTER, LEAST_LIMITS)).evaluate(
-        """async () => {
-            const reasons = [];
-            const refused = await attempt(() => loadModel(undefined, { device: 'webgpu' }));
-            const onFallback = ({ code, message }) => reasons.push([code, message]);
-            const model = await loadModel(undefined, { onFallback });
-            const settled = await model.settled;
-            const { output } = await model.forward(new Float32Array(1024).fill(2));
-            return [refused, output.data.reduce((sum, value) => sum + value), settled, reasons];
-        }"""
-    )
-    ((code, message),) = reasons
-    assert (2048, "wasm") == (answer, settled)
-    assert ["device_unavailable"] * 2 == [refused["code"], code]
-    for text in (refused["message"], message):
-        assert "gives maxStorageBufferBindingSize = 134217728; the model needs 138444800" in text
-
-
-# ── which device ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_auto_stays_on_wasm_for_a_small_model(open_models: OpenModel) -> None:
-    page = open_models("mlp", scripts=REAL_ADAPTER)
-    settled, reasons, requested = page.evaluate(
-        """async () => {
-            const reasons = [];
-            const model = await loadModel(undefined, { onFallback: ({ code }) => reasons.push(code) });
-            const loaded = performance.getEntriesByType('resource').map(({ name }) => name.split('/').at(-1));
-            return [await model.settled, reasons, loaded.filter((name) => /webgpu|wgsl/.test(name))];
-        }"""
-    )
-    assert ("wasm", [], []) == (settled, reasons, requested)
-
-
-def test_auto_answers_from_wasm_until_the_gpu_has_proved_itself(open_models: OpenModel, gpu_bundle: Any) -> None:
-    x = samples(2, 1, 8, 8)
-    before, after, answers, reasons = open_models("cnn", scripts=REAL_ADAPTER).evaluate(
-        """async (x) => {
-            const reasons = [];
-            const model = await loadModel(undefined, { onFallback: ({ code }) => reasons.push(code) });
-            const before = model.device;
-            const early = (await model.forward({ image: x })).output.toArray();
-            await model.settled;
-            const late = (await model.forward({ image: x })).output.toArray();
-            return [before, model.device, [early, late], reasons];
-        }""",
-        x.tolist(),
-    )
-    assert ("wasm", "webgpu", []) == (before, after, reasons)
-    expected = oracle(gpu_bundle, "cnn", image=x)["output"]
-    for answer in answers:
-        np.testing.assert_allclose(answer, expected, atol=1e-5)
-
-
-def test_auto_never_takes_a_software_adapter(open_models: OpenModel) -> None:
-    settled, reasons, gpu = open_models("cnn").evaluate(
-        """async () => {
-            const reasons = [];
-            const onFallback = ({ code, message }) => reasons.push([code, message]);
-            const model = await loadModel(undefined, { onFallback });
-            return [await model.settled, reasons, model.gpu];
-        }"""
-    )
-    assert ("wasm", None) == (settled, gpu)
-    ((code, message),) = reasons
-    assert "device_unavailable" == code
-    assert "software" in message
-
-
-def test_a_model_that_needs_infinities_stays_off_the_gpu_under_strict(open_models: OpenModel) -> None:
-    lax, strict, reasons, refused = open_models("masked", scripts=REAL_ADAPTER).evaluate(
-        """async () => {
-            const reasons = [];
-            const onFallback = ({ code, message }) => reasons.push([code, message]);
-            const lax = await loadModel(undefined, { onFallback });
-            const strict = await loadModel(undefined, { strict: true, onFallback });
-            const refused = await attempt(() => loadModel(undefined, { device: 'webgpu', strict: true }));
-            return [await lax.settled, await strict.settled, reasons, refused];
-        }"""
-    )
-    assert ("webgpu", "wasm", "unsupported") == (lax, strict, refused["code"])
-    ((code, message),) = reasons
-    assert "unsupported" == code
-    assert "constant -inf" in message
-    assert "constant -inf" in refused["message"]
-
-
-# ── lives ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_call_can_be_aborted_and_the_next_is_right(open_models: OpenModel) -> None:
-    codes = open_models("mlp").evaluate(
-        f"""async () => {{
-            const model = {LOAD};
-            const control = new AbortController();
-            const calls = [undefined, control.signal, undefined].map(
-                (signal) => attempt(() => model.forward(new Float32Array(10), {{ signal }})));
-            control.abort();
-            return (await Promise.all(calls)).map(({{ value, code }}) => code ?? value.output.shape.join('x'));
-        }}"""
-    )
-    assert ["1x5", "aborted", "1x5"] == codes
-
-
-def test_a_disposed_model_refuses_and_frees_its_buffers(open_models: OpenModel) -> None:
-    freed = """
-    window.destroyed = 0;
-    const destroy = GPUBuffer.prototype.destroy;
-    GPUBuffer.prototype.destroy = function () { destroyed += 1; return destroy.call(this); };
-    """
-    codes, buffers, gone, other = open_models("mlp", "after", scripts=freed).evaluate(
-        """async () => {
-            const model = await mlp(undefined, { device: 'webgpu' });
-            const other = await after(undefined, { device: 'webgpu' });
-            const { buffers } = model.gpu;
-            const running = attempt(() => model.forward(new Float32Array(10)));
-            const waiting = attempt(() => model.forward(new Float32Array(10)));
-            await new Promise((resolve) => setTimeout(resolve));
-            model.dispose();
-            const later = attempt(() => model.forward(new Float32Array(10)));
-            const codes = (await Promise.all([running, waiting, later])).map(({ code }) => code);
-            return [codes, buffers, destroyed, (await other.selfTest()).passed];
-        }"""
-    )
-    assert (["disposed"] * 3, True) == (codes, other)
-    assert buffers == gone
-
-
-def test_a_load_can_be_aborted(open_models: OpenModel) -> None:
-    error = open_models("mlp").evaluate(
-        """() => {
-            const control = new AbortController();
-            setTimeout(() => control.abort(), 5);
-            return attempt(() => loadModel(undefined, { device: 'webgpu', signal: control.signal }));
-        }"""
-    )
-    assert "aborted" == error["code"]

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gpu_faults import FAULTS, HARMLESS, fault_script
-from gpu_page import REAL_ADAPTER, OpenModel
-from test_webgpu_browser import oracle, samples
+from gpu_page import REAL_ADAPTER, OpenModel, oracle, samples
 
 pytest_plugins = ["browser", "gpu_browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.zig]
@@ -202,7 +201,7 @@ def test_tensors_on_a_lost_device_are_a_typed_error(open_models: OpenModel) -> N
             const got = await attempt(() => kept.output.getData());
             const asInput = await attempt(() => model.forward({ input: kept.output }));
             const next = await attempt(() => model.forward({ input: new Float32Array(5) }));
-            return [got.code, asInput.code, next.value.output.shape.join()];
+            return [got.code, asInput.code, next.value.output.shape.join(), model.device, model.gpu?.recoveries];
         }"""
     )
-    assert ["run_failed", "run_failed", "1,5"] == codes
+    assert ["run_failed", "run_failed", "1,5", "webgpu", 1] == codes

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from exported_model import cnn
 from gpu_cases import feeds_for, is_taken, map_cases, structured_cases
+from half_cases import MODELS, between, half_printed
 from manifest_checker import Checker
-from op_cases import Array, Case, assert_close, reference
+from op_cases import assert_close, reference
 from runtime_page import PAGE, SCRIPT
 from tracing import traced
 
@@ -27,62 +25,17 @@ from neurenix.compiler import passes
 from neurenix.compiler.schedule import schedule
 from neurenix.compiler.wgsl import parse, print_wgsl
 from neurenix.compiler.wgsl.half import converted
-from neurenix.dtypes import dtype
 from neurenix.errors import BundleError, InputError, UnsupportedError, VerificationError
-from neurenix.graph.builder import GraphBuilder
-from neurenix.graph.graph import Graph
-from neurenix.graph.shaders import HALF_FEATURE, HALF_TOLERANCE, ShaderPlan, describe
-from neurenix.nn import Linear, Sequential, TransformerEncoderLayer
-from neurenix.ops.shapes import known
-from neurenix.phynexus.webgpu import WebGPUEngine, _adapter, missing_adapter, request_device
+from neurenix.graph.shaders import HALF_FEATURE, HALF_TOLERANCE, describe
+from neurenix.nn import Linear, Sequential
+from neurenix.phynexus.webgpu import WebGPUEngine, _adapter, request_device
 from neurenix.session import load_model
-from neurenix.trace import trace
 from neurenix.wasm import export_to_wasm
 
 pytest_plugins = ["browser", "gpu_browser"]
-_MISSING = missing_adapter() or (None if HALF_FEATURE in _adapter().features else "the adapter has no float16")
-needs_half = pytest.mark.skipif(_MISSING is not None, reason=f"no WebGPU with float16 here: {_MISSING}")
 
 
-def _compiled(graph: Graph) -> tuple[Any, bytes, ShaderPlan]:
-    plan, weights = schedule(passes.run(graph))
-    half = replace(print_wgsl(plan, weights, half=True), tolerance=HALF_TOLERANCE)
-    return plan, weights, replace(print_wgsl(plan, weights), half=half)
-
-
-def _between(cases: Sequence[Case]) -> tuple[Graph, dict[str, Array]]:
-    """Return cases as one graph, whose every float passes a gather on its way in and out: ports stay float32."""
-    builder, feeds = GraphBuilder("cases", {}), dict[str, Array]()
-
-    def passed(name: str, value: Any, shape: tuple[int, ...]) -> Any:
-        size = int(np.prod(shape))
-        feeds[f"i{name}"] = np.arange(size)
-        places = builder.input(f"i{name}", dtype("int64"), (size,))
-        flat = builder.add("reshape", [value], {"shape": (size,)})
-        return builder.add("reshape", [builder.add("gather", [flat, places], {"axis": 0})], {"shape": shape})
-
-    results = {}
-    for at, case in enumerate(cases):
-        operands = []
-        packing = (*(case.row.kernel.packing if case.row.kernel else ()), *[None] * len(case.arrays))
-        for i, (array, layout) in enumerate(zip(case.arrays, packing)):
-            name = f"x{at}_{i}"
-            if array.dtype == np.float32:
-                array = np.clip(array, -6e4, 6e4).astype(np.float16).astype(np.float32)
-            if layout is not None:
-                operands.append(builder.constant(array))
-                continue
-            feeds[name] = array
-            value = builder.input(name, dtype(array.dtype), array.shape)
-            operands.append(passed(name, value, array.shape) if array.dtype == np.float32 else value)
-        found = builder.add(case.row.name, operands, case.attrs)
-        shape = known(found.shape)
-        results[f"y{at}"] = passed(f"y{at}", found, shape) if found.dtype.name == "float32" else found
-    return builder.finish(results), feeds
-
-
-@pytest.mark.gpu
-@needs_half
+@pytest.mark.gpu(HALF_FEATURE)
 @pytest.mark.parametrize("kind", ["structured", "maps"])
 def test_rows_give_the_oracles_answers_within_float16s_rounding(kind: str) -> None:
     drawn = structured_cases(range(100, 102)) if kind == "structured" else map_cases(range(1), range(200, 205))
@@ -90,8 +43,8 @@ def test_rows_give_the_oracles_answers_within_float16s_rounding(kind: str) -> No
     assert len(cases) > 60
     for start in range(0, len(cases), 30):
         part = cases[start : start + 30]
-        graph, feeds = _between(part)
-        engine = WebGPUEngine(*_compiled(graph))
+        graph, feeds = between(part)
+        engine = WebGPUEngine(*half_printed(graph))
         assert "float16" == engine.precision
         expected, answers = reference(graph, feeds), engine.run(feeds, {})
         for at, case in enumerate(part):
@@ -100,22 +53,12 @@ def test_rows_give_the_oracles_answers_within_float16s_rounding(kind: str) -> No
             assert_close(np.where(held, wanted, 0), np.where(held, answers[f"y{at}"], 0), 4e-3, repr(case))
 
 
-MODELS: Mapping[str, Any] = {
-    "cnn": lambda: (trace(cnn(), {"image": "float32[n, 1, 8, 8]"}, {"n": (1, 9)}), {"n": 9}),
-    "perceptron": lambda: (trace(Sequential(Linear(300, 65), Linear(65, 3)).eval(), {"x": "float32[1, 300]"}), {}),
-    "transformer": lambda: (
-        trace(TransformerEncoderLayer(32, 4, 64, batch_first=True).eval(), {"x": "float32[n, t, 32]"},
-              {"n": (1, 2), "t": (1, 40)}), {"n": 2, "t": 39}),
-}  # fmt: skip
-
-
-@pytest.mark.gpu
-@needs_half
+@pytest.mark.gpu(HALF_FEATURE)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_answers_within_the_tolerance_in_half_the_memory(name: str) -> None:
     neurenix.manual_seed(3)
     graph, dims = MODELS[name]()
-    plan, weights, shaders = _compiled(graph)
+    plan, weights, shaders = half_printed(graph)
     feeds = feeds_for(graph, dims)
     ((output, wanted),) = reference(graph, feeds, dims).items()
     answer = WebGPUEngine(plan, weights, shaders).run(feeds, dims)[output]
@@ -125,11 +68,10 @@ def test_a_model_answers_within_the_tolerance_in_half_the_memory(name: str) -> N
     assert sum(shaders.half.buffers) < 0.6 * sum(shaders.buffers)
 
 
-@pytest.mark.gpu
-@needs_half
+@pytest.mark.gpu(HALF_FEATURE)
 def test_a_device_without_float16_answers_in_float32() -> None:
     graph, _ = MODELS["perceptron"]()
-    plan, weights, shaders = _compiled(graph)
+    plan, weights, shaders = half_printed(graph)
     engine = WebGPUEngine(plan, weights, shaders, device=_adapter().request_device_sync())
     feeds = feeds_for(graph, {})
     ((output, wanted),) = reference(graph, feeds).items()
@@ -138,11 +80,10 @@ def test_a_device_without_float16_answers_in_float32() -> None:
     assert HALF_FEATURE in request_device({}).features
 
 
-@pytest.mark.gpu
-@needs_half
+@pytest.mark.gpu(HALF_FEATURE)
 def test_what_is_too_large_becomes_the_largest_number_and_no_infinity() -> None:
     graph = traced(lambda x: (x * 100).sum(-1, keepdim=True) * 1e-5 + x * 0, {"x": "float32[2, 4]"})
-    plan, weights, shaders = _compiled(graph)
+    plan, weights, shaders = half_printed(graph)
     x = np.array([[300, 300, 300, 300], [-300, -300, -300, -300]], np.float32)
     (answer,) = WebGPUEngine(plan, weights, shaders).run({"x": x}, {}).values()
     np.testing.assert_allclose(answer, np.sign(x) * 0.65504, rtol=1e-3)
@@ -160,7 +101,7 @@ def test_what_is_read_is_widened_and_what_is_written_rounded() -> None:
 
 
 def test_ports_stay_float32_and_the_table_says_what_is_not() -> None:
-    plan, _, shaders = _compiled(MODELS["transformer"]()[0])
+    plan, _, shaders = half_printed(MODELS["transformer"]()[0])
     table = json.loads(json.dumps(describe(shaders), allow_nan=False))
     half = table["half"]
     assert HALF_TOLERANCE == half["tolerance"] and "tolerance" not in table and "half" not in half
@@ -202,9 +143,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _bundle(tmp_path_factory.mktemp("half") / "webassembly_model")
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu(HALF_FEATURE)
 @pytest.mark.zig
-@needs_half
 def test_a_bundle_with_float16_is_loaded_on_a_gpu_within_its_own_tolerance(bundle: Path) -> None:
     Checker(json.loads(bundle.read_text(encoding="utf-8")), bundle.parent).check()
     model = load_model(bundle, device="webgpu")
@@ -226,9 +166,8 @@ def test_a_bundle_without_float16_has_none(tmp_path: Path) -> None:
         _bundle(tmp_path, webgpu_precision="float8")
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu(HALF_FEATURE)
 @pytest.mark.zig
-@needs_half
 def test_float16_that_is_too_far_off_fails_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neurenix.export.HALF_TOLERANCE", 1e-6)
     with pytest.raises(VerificationError, match=r"webgpu-float16 form.*use webgpu-precision = 'float32'"):

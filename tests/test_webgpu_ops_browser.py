@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 import gpu_cases
 import numpy as np
 import pytest
+import test_dtypes
+import test_float64
 from gpu_graphs import GraphPage, graph_page
 from op_cases import Case, assert_close, graph_of, rows
 from playwright.sync_api import Error as PlaywrightError
@@ -29,14 +31,16 @@ def graphs(open_gpu_tab: OpenTab, tmp_path_factory: pytest.TempPathFactory) -> I
         yield page
 
 
-def _hold(graphs: GraphPage, drawn: Sequence[Case], exact: bool = False) -> set[str]:
+def hold(graphs: GraphPage, drawn: Sequence[Case], exact: bool = False) -> set[str]:
     """Compare the page's answers to cases with the reference's; return the names of the ops that were answered."""
     cases = gpu_cases.taken(drawn)
     for start in range(0, len(cases), TOGETHER):
         part = cases[start : start + TOGETHER]
         tolerance = max(case.row.tolerance for case in part)
         try:
-            expected, answers = graphs.answer(*graph_of(part), tolerance=tolerance)
+            graph, feeds = graph_of(part)
+            feeds = gpu_cases.within_ends(gpu_cases.printed(graph)[2], feeds)
+            expected, answers = graphs.answer(graph, feeds, tolerance=tolerance)
         except PlaywrightError as error:  # a bundle that did not load: which of its ops is to blame?
             raise AssertionError("\n".join([error.message, "by themselves:", *_broken(graphs, part)])) from error
         for at, case in enumerate(part):
@@ -62,21 +66,43 @@ def _broken(graphs: GraphPage, cases: Sequence[Case]) -> list[str]:
 
 
 def test_every_op_gives_the_references_answers_in_a_page(graphs: GraphPage) -> None:
-    named = _hold(graphs, gpu_cases.structured_cases(range(100, 104)))
-    named |= _hold(graphs, gpu_cases.map_cases(range(2), range(200, 210)))
-    _hold(graphs, gpu_cases.long_cases())
+    named = hold(graphs, gpu_cases.structured_cases(range(100, 104)))
+    named |= hold(graphs, gpu_cases.map_cases(range(2), range(200, 210)))
+    hold(graphs, gpu_cases.long_cases())
     can = {row.name for row in rows() if gpu_cases.compiles(row)}
     assert can == named
 
 
 def test_whole_numbers_are_exact_and_wrap_as_numpys_in_a_page(graphs: GraphPage) -> None:
-    _hold(graphs, gpu_cases.whole_cases(), exact=True)
+    hold(graphs, gpu_cases.whole_cases(), exact=True)
+
+
+def test_float16_is_rounded_to_the_last_bit_in_a_page(graphs: GraphPage) -> None:
+    cases = gpu_cases.taken(test_float64.half_conversions())
+    assert 4 == len(cases)
+    graph, feeds = graph_of(cases)
+    _, answers = graphs.answer(graph, feeds)
+    test_float64.hold_conversions(cases, answers, "SwiftShader")
+
+
+def test_rows_answer_in_float16_in_a_page(graphs: GraphPage) -> None:
+    every = [case for case in test_dtypes._cases("float16") if test_dtypes._is_compiled(case)]
+    cases = gpu_cases.taken(every[::4])  # wgpu tries all of them; here it is the way in and out
+    assert len(cases) > 25
+    for start in range(0, len(cases), TOGETHER):
+        part = cases[start : start + TOGETHER]
+        graph, feeds = graph_of(part)
+        feeds = gpu_cases.within_ends(gpu_cases.printed(graph)[2], feeds)
+        with np.errstate(over="ignore"):  # beyond 65504 the right answer is infinite
+            expected, answers = graphs.answer(graph, feeds, tolerance=test_dtypes.TOLERANCES["float16"])
+        for at, case in enumerate(part):
+            test_dtypes._hold(expected[f"y{at}"], answers[f"y{at}"], repr(case))
 
 
 def test_logarithms_of_what_builtins_leave_open_are_the_references_in_a_page(graphs: GraphPage) -> None:
     x = np.array([0, -0.0, -1, -np.inf, np.inf, np.nan, 1.2e-38, 3.4e38], np.float32)
     with np.errstate(all="ignore"):
-        named = _hold(graphs, [Case(ops.get(name), (x,), {}) for name in ("log", "log2", "log10", "log1p")])
+        named = hold(graphs, [Case(ops.get(name), (x,), {}) for name in ("log", "log2", "log10", "log1p")])
     assert 4 == len(named)
 
 

@@ -12,11 +12,10 @@ from op_cases import assert_close, reference
 import neurenix
 from neurenix.compiler.wgsl import contractions
 from neurenix.nn import Conv2d, Linear, Module, ModuleList
-from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter
+from neurenix.phynexus.webgpu import WebGPUEngine
 from neurenix.trace import trace
 
-_MISSING = missing_adapter()
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(_MISSING is not None, reason=f"no WebGPU here: {_MISSING}")]
+pytestmark = pytest.mark.gpu
 
 # Rows, depth and columns: whole quads and not, fewer than an invocation has, more than a workgroup has.
 PRODUCTS = (

@@ -19,12 +19,13 @@ fn nx_inf() -> f32 { return bitcast<f32>(nx_inf_bits); }
 fn nx_nan() -> f32 { return bitcast<f32>(nx_nan_bits); }
 
 // Comparisons that a NaN fails: a compiler that takes it that there is none turns `!(a < b)` into `a >= b`.
-fn nx_lt(a: f32, b: f32) -> bool { return a < b && !(nx_isnan(a) || nx_isnan(b)); }
-fn nx_le(a: f32, b: f32) -> bool { return a <= b && !(nx_isnan(a) || nx_isnan(b)); }
+// Both sides are always computed, here and below: a branch each, inlined everywhere, is slow to compile.
+fn nx_lt(a: f32, b: f32) -> bool { return (a < b) & !(nx_isnan(a) | nx_isnan(b)); }
+fn nx_le(a: f32, b: f32) -> bool { return (a <= b) & !(nx_isnan(a) | nx_isnan(b)); }
 
 // A NaN in either comes out, as from nx_max in C.
-fn nx_max(a: f32, b: f32) -> f32 { return select(b, a, a > b || nx_isnan(a)); }
-fn nx_min(a: f32, b: f32) -> f32 { return select(b, a, a < b || nx_isnan(a)); }
+fn nx_max(a: f32, b: f32) -> f32 { return select(b, a, (a > b) | nx_isnan(a)); }
+fn nx_min(a: f32, b: f32) -> f32 { return select(b, a, (a < b) | nx_isnan(a)); }
 // Not by joining bits: Mesa 25.0 takes select(nx_copysign(a, x), x, nx_isnan(x)) for something else then.
 fn nx_copysign(a: f32, b: f32) -> f32 { return select(abs(a), -abs(a), bitcast<u32>(b) >= 0x80000000u); }
 
@@ -32,6 +33,22 @@ fn nx_copysign(a: f32, b: f32) -> f32 { return select(abs(a), -abs(a), bitcast<u
 fn nx_to_integer(x: f32) -> i32 {
   let inside = x >= -2147483648.0 && x < 2147483648.0 && !nx_isnan(x);
   return select(i32(-2147483648), i32(select(0.0, x, inside)), inside);
+}
+
+// The nearest float16, the even one of two; beyond 65504 infinity, and a NaN stays what it is. By integers alone: WGSL
+// leaves open which way a sum is rounded, and what quantizeToF16 makes of numbers beyond and of denormals.
+fn nx_to_half(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  let size = bits & 0x7fffffffu;
+  if (size > 0x7f800000u) { return x; }
+  // Of a float's 23 places 10 are kept, and one less for each doubling below 2^-14.
+  let lost = 13u + select(0u, 113u - (size >> 23u), size < 0x38800000u);
+  var half = select(0u, 0x33800000u, size > 0x33000000u);  // below 2^-24: that, or nothing
+  if (lost < 24u) {
+    half = ((size + (1u << (lost - 1u)) - 1u + ((size >> lost) & 1u)) >> lost) << lost;
+    half = select(half, 0x7f800000u, half >= 0x47800000u);
+  }
+  return bitcast<f32>(half | (bits & 0x80000000u));
 }
 
 // 2^n for integral n in [-126, 127].

@@ -39,6 +39,7 @@ LARGEST_WORKGROUPS = MOST_GROUPS * MOST_GROUPS
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _ACCESS = {"read": False, "write": True}
+_FLOATS = ("float32", "float16")
 _WHOLE = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool")
 
 
@@ -73,9 +74,11 @@ def read_shaders(table: Mapping[str, Any], texts: Mapping[str, bytes]) -> Shader
     text = texts[table["file"]]
     shaders = {}
     for row in table["shaders"]:
-        source = text[row["from"] : row["to"]].decode("utf-8", "strict")
+        source, wide = (
+            text[at["from"] : at["to"]].decode("utf-8", "strict") if at else "" for at in (row, row.get("subgroups"))
+        )
         writes = tuple(_ACCESS[b] for b in row["bindings"])
-        shaders[row["name"]] = Shader(row["name"], source, writes, row["params"])
+        shaders[row["name"]] = Shader(row["name"], source, writes, row["params"], wide)
     names = list(shaders)
     return ShaderPlan(
         shaders,
@@ -88,6 +91,7 @@ def read_shaders(table: Mapping[str, Any], texts: Mapping[str, bytes]) -> Shader
         table.get("special", ""),
         read_shaders(table["half"], texts) if "half" in table else None,
         table.get("tolerance"),
+        {name: (ends[0], ends[1]) for name, ends in table.get("inputs", {}).items()},
     )
 
 
@@ -118,6 +122,8 @@ def check_shaders(table: Any, plan: Plan, files: Mapping[str, Any], half: bool =
             at = _check_params(dispatch, table["shaders"][number]["params"], at, params_size, plan, where)
             _check_bindings(dispatch, writes[number], regions, held, where)
             _check_groups(dispatch, plan, where)
+    for name, ends in table.get("inputs", {}).items():
+        _check_ends(name, as_list(ends), plan)
     as_count(table["flops"])
     _need(isinstance(table["auto"], bool), "'auto' is no condition")
     as_text(table.get("special", ""))
@@ -157,6 +163,14 @@ def _check_groups(dispatch: Dispatch, plan: Plan, where: str) -> None:
         _need(max(-least, most) <= limit, f"{where} takes {least} to {most} workgroups")
 
 
+def _check_ends(name: str, ends: list[Any], plan: Plan) -> None:
+    """An input's numbers are looked at before they are written: between ends that 32 bits hold, and that are some."""
+    known = name in plan.inputs and plan.dtype(name).name in _WHOLE
+    _need(known, f"'inputs' names '{str(name)[:80]}', which is no input of whole numbers")
+    fit = len(ends) == 2 and all(type(end) is int and -(1 << 31) <= end < 1 << 31 for end in ends)
+    _need(fit and ends[0] <= ends[1], f"the input '{name}' goes from and to {str(ends)[:80]}")
+
+
 def _check_limits(limits: Mapping[str, Any]) -> None:
     for name, value in limits.items():
         _need(name in DEFAULT_LIMITS, f"'{str(name)[:80]}' is no limit that a plan may ask for")
@@ -187,7 +201,7 @@ def _check_tensors(regions: Mapping[str, Region], plan: Plan, half: bool) -> Non
             continue  # a shader's own scratch memory
         of = plan.dtype(name).name
         between = half and name not in plan.inputs and name not in plan.results
-        fitting = ("f32", "f16")[: 2 if between else 1] if of == "float32" else ("i32",) if of in _WHOLE else ()
+        fitting = ("f32", "f16")[: 2 if between else 1] if of in _FLOATS else ("i32",) if of in _WHOLE else ()
         _need(region.type in fitting, f"'{name}' is {of}, its region of type {region.type}")
         width = 2 if region.type == "f16" else 4
         _need(width * count <= region.size, f"'{name}' has {count} elements, its region {region.size} bytes")
@@ -208,8 +222,11 @@ def _check_texts(shaders: list[Any], size: int) -> None:
         name, bindings = as_text(row["name"]), as_list(row["bindings"])
         _need(_NAME.fullmatch(name) and name not in seen, f"the name {name!r:.80} of a shader is none, or stands twice")
         seen.add(name)
-        _need(as_count(row["from"]) == end < as_count(row["to"]) <= size, f"the text of '{name}' is not in the file")
-        end = row["to"]
+        for text in (row, row["subgroups"]) if "subgroups" in row else (row,):
+            _need(
+                as_count(text["from"]) == end < as_count(text["to"]) <= size, f"the text of '{name}' is not in the file"
+            )
+            end = text["to"]
         _need(all(b in _ACCESS for b in map(as_text, bindings)), f"'{name}' binds as neither read nor write")
         _need(0 < len(bindings) <= MOST_BINDINGS and "write" in bindings, f"'{name}' writes nothing, or binds too much")
         _need(as_count(row["params"]) <= MOST_PARAMS, f"'{name}' has {row['params']} params")

@@ -15,6 +15,7 @@ from neurenix.declarative.network import Spec, about, stack
 from neurenix.declarative.table import Samples, read_samples
 from neurenix.declarative.vocabulary import LOSSES, OPTIMIZERS, TASKS
 from neurenix.errors import TrainingError
+from neurenix.graph.spread import Spread, spread_of
 from neurenix.nn import Module, Sequential, Softmax
 from neurenix.tensor import Tensor, manual_seed, no_grad
 from neurenix.training import BestWeights, Callback, Run, fit
@@ -80,6 +81,7 @@ def make(declaration: Declaration, root: Path) -> Made:
         )  # fmt: skip
     model = Sequential({**dict(network.named_children()), **({"answer": last} if last is not None else {})}).eval()
     rows = samples.validation if len(samples.validation) else samples.training
+    features.input_spreads = (_spread(samples),)  # of the rows as they are: `fit` has seen the same
     metrics = _measure(model, samples, rows)
     seen = "validation" if len(samples.validation) else "training"
     print(f"{', '.join(f'{k} {v:.4g}' for k, v in metrics.items())} on {len(rows)} rows of {seen} data")
@@ -122,6 +124,14 @@ def _ends(samples: Samples, loss: str) -> tuple[Array, Module | None]:
     known = samples.y[samples.training]
     offset, scale = float(known.mean(dtype=np.float64)), float(known.std(dtype=np.float64)) or 1.0
     return ((samples.y - offset) / scale)[:, None].astype(np.float32), Rescale(offset, scale)
+
+
+def _spread(samples: Samples) -> Spread | None:
+    """Return what the training rows are like, a category as its words' places, each of which may come."""
+    words = {i: len(samples.categories[name]) for i, name in enumerate(samples.features) if name in samples.categories}
+    spread = spread_of(samples.x[samples.training])
+    told_apart = spread is not None and len(spread.low) == len(samples.features)
+    return spread.with_classes(words) if spread is not None and told_apart else None if words else spread
 
 
 def _measure(model: Module, samples: Samples, rows: Array) -> dict[str, float]:

@@ -68,11 +68,15 @@ class Option:
 
 @dataclass(frozen=True)
 class Word:
-    """One name that a declared model may use. `first` is the option that a bare value sets."""
+    """One name that a declared model may use. `first` is the option that a bare value sets.
+
+    A word that is `open` has other options than these, which the class itself judges: numbers, booleans and arrays.
+    """
 
     name: str
     make: Any
     options: Mapping[str, Option]
+    open: bool = False
 
     @property
     def first(self) -> Option | None:
@@ -98,11 +102,12 @@ def _word(name: str, kind: type) -> Word:
     hints = _hints(kind)
     options = {}
     for parameter in signature.parameters.values():
-        if parameter.name in _FIXED or parameter.name.startswith("_"):
+        if parameter.name in _FIXED or parameter.name.startswith("_") or parameter.kind is parameter.VAR_KEYWORD:
             continue
         option = parameter.name.replace("_", "-")
         options[option] = Option(option, parameter.name, hints.get(parameter.name, Any), parameter.default)
-    return Word(name, kind, options)
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    return Word(name, kind, options, inspect.Parameter.VAR_KEYWORD in kinds)
 
 
 def _takes_one_tensor(kind: type[Module]) -> bool:

@@ -13,6 +13,7 @@ from neurenix.dims import Ranges, Shape, evaluate, loose, symbols, within
 from neurenix.dtypes import DType
 from neurenix.errors import GraphError, NeurenixError
 from neurenix.expr import Expr, operands_of
+from neurenix.graph.spread import Spread
 
 Array = np.ndarray[Any, Any]
 
@@ -80,7 +81,8 @@ class Layer:
 class Graph:
     """A whole model. Nodes are in an order that can be run; `values` holds every input, constant and result.
 
-    `lengths` says of outputs whose size depends on data how much of them counts.
+    `lengths` says of outputs whose size depends on data how much of them counts, `spreads` of inputs what they were
+    like in the data, where somebody knows.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Graph:
     layers: tuple[Layer, ...] = ()
     device: str = "auto"
     lengths: Lengths = field(default_factory=dict)
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
 
     @property
     def results(self) -> tuple[str, ...]:

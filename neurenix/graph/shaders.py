@@ -8,11 +8,13 @@ It is data and nothing else: printed by the compiler, run by the wgpu engine her
       "buffers":    [{"size": bytes}],              one GPUBuffer each, usage STORAGE | COPY_SRC | COPY_DST
       "regions":    {NAME: {"buffer": index, "offset": bytes, "size": bytes, "type": "f32" | "i32" | "f16"}},
       "paramsSize": bytes,                          of one more buffer, usage UNIFORM | COPY_DST
-      "shaders":    [{"name", "from": byte, "to": byte, "bindings": ["read" | "write", …], "params": count}],
+      "shaders":    [{"name", "from": byte, "to": byte, "bindings": ["read" | "write", …], "params": count,
+                      "subgroups": {"from", "to"}}],  the same for a device that has them; absent: no other text
       "dispatches": [{"shader": index, "bindings": [region NAME, …], "params": [size, …], "at": bytes,
                       "groups": size | {"x": size, "y": size, "z": size}, "op", "scope"}],
       "flops":      count,                          the arithmetic of one example at its largest
       "auto":       true | false,                   whether that is so much that a GPU is worth asking
+      "inputs":     {NAME: [least, most]},          narrower ends of whole inputs; absent: those of 32 bits do
       "special":    text                            why it needs NaN or infinities; absent: it shows no need of them
       "half":       {"tolerance", …}                the same model for a device with "shader-f16": another such table
     }
@@ -28,13 +30,14 @@ A region holds the tensor of its name row-major, 4 bytes an element, or 2 in flo
 manifest's `tensors`, each in its layout of the weights file) are written once, inputs before every call, and outputs
 read after it. Whole
 numbers and conditions are 32-bit signed integers on the GPU, whatever their dtype: an input of a wider one must be
-checked to fit before it is written.
+checked to fit before it is written, and to lie between the ends that `inputs` gives it, for only between those has the
+build shown that all that follows fits as well. A float16 of the graph is a float32 that was rounded to one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from neurenix.dims import Size, evaluate, to_json
@@ -51,6 +54,8 @@ WORTHWHILE_FLOPS = 100_000_000
 LARGEST_HALF = 65504
 HALF_TOLERANCE = 0.01
 HALF_FEATURE = "shader-f16"
+# What stands first in a text for devices with the feature "subgroups".
+ENABLE_SUBGROUPS = "enable subgroups;\n\n"
 # What tensors between inputs and outputs may be stored as.
 PRECISIONS = ("float32", "float16")
 # The defaults that every WebGPU device has and no device exceeds unasked; a plan that needs more names it in `limits`.
@@ -79,12 +84,16 @@ class Region:
 
 @dataclass(frozen=True)
 class Shader:
-    """One compute shader: its whole text, whether it writes each of its storage bindings, and its count of params."""
+    """One compute shader: its whole text, whether it writes each of its storage bindings, and its count of params.
+
+    `subgroups` is a text that does the same on a device with subgroups of any size, where there is one.
+    """
 
     name: str
     source: str
     writes: tuple[bool, ...]
     params: int
+    subgroups: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,8 @@ class ShaderPlan:
 
     `flops` is the arithmetic of one example at its largest. `special` says why the model needs NaN or infinities,
     which WGSL lets a GPU ignore; it is empty where nothing shows that it does. `half` is the same model for a device
-    that has HALF_FEATURE: tensors between inputs and outputs are float16, and answers within `tolerance`.
+    that has HALF_FEATURE: tensors between inputs and outputs are float16, and answers within `tolerance`. `inputs` has
+    the least and the most of those whole inputs that may not be all that 32 bits hold.
     """
 
     shaders: Mapping[str, Shader]
@@ -120,10 +130,16 @@ class ShaderPlan:
     special: str = ""
     half: ShaderPlan | None = None
     tolerance: float | None = None
+    inputs: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def text(self) -> str:
         """Return all shaders, one behind the other, as the bundle's file has them."""
-        return "".join(shader.source for shader in self.shaders.values())
+        return "".join(text for shader in self.shaders.values() for text in (shader.source, shader.subgroups))
+
+    @property
+    def has_subgroups(self) -> bool:
+        """Whether a device with subgroups gets other texts."""
+        return any(shader.subgroups for shader in self.shaders.values())
 
 
 def folded(groups: int) -> tuple[int, int]:
@@ -147,8 +163,13 @@ def describe(plan: ShaderPlan) -> dict[str, Any]:
     for shader in plan.shaders.values():
         end = start + len(shader.source.encode())
         access = ["write" if w else "read" for w in shader.writes]
-        shaders.append({"name": shader.name, "from": start, "to": end, "bindings": access, "params": shader.params})
+        row: dict[str, Any] = {"name": shader.name, "from": start, "to": end, "bindings": access}
+        row["params"] = shader.params
         start = end
+        if shader.subgroups:
+            start = end + len(shader.subgroups.encode())
+            row["subgroups"] = {"from": end, "to": start}
+        shaders.append(row)
     return {
         "limits": dict(plan.limits),
         "buffers": [{"size": size} for size in plan.buffers],
@@ -165,6 +186,7 @@ def describe(plan: ShaderPlan) -> dict[str, Any]:
         ],
         "flops": plan.flops,
         "auto": plan.flops >= WORTHWHILE_FLOPS,
+        **({"inputs": {name: list(ends) for name, ends in plan.inputs.items()}} if plan.inputs else {}),
         **({"special": plan.special} if plan.special else {}),
         **({} if plan.tolerance is None else {"tolerance": plan.tolerance}),
         **({} if plan.half is None else {"half": describe(plan.half)}),

@@ -20,6 +20,7 @@ from neurenix.dtypes import dtype
 from neurenix.errors import GraphError, NeurenixError
 from neurenix.expr import Expr
 from neurenix.graph.graph import Epilogue, Graph, Layer, Length, Node, Value, check
+from neurenix.graph.spread import spread_from_json
 
 _FORMAT = 1
 # What zipfile, NumPy, json and the reading below raise for bytes and values that are wrong; RuntimeError is
@@ -96,7 +97,9 @@ def _attr_from_json(value: Any) -> Any:
 
 
 def _to_json(graph: Graph, constants: list[str]) -> dict[str, Any]:
+    spreads = {name: spread.to_json() for name, spread in graph.spreads.items()}
     return {
+        **({"spreads": spreads} if spreads else {}),
         "format": _FORMAT,
         "name": graph.name,
         "device": graph.device,
@@ -133,6 +136,7 @@ def _from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
         {k: (low, high) for k, (low, high) in data["dims"].items()},
         tuple(Layer(n, t, attrs_from_json(c), tuple(p)) for n, t, c, p in data["layers"]), data["device"],
         {name: tuple(Length(*x) for x in found) for name, found in data.get("lengths", {}).items()},
+        {name: spread_from_json(data["spreads"][name]) for name in data["inputs"] if name in data.get("spreads", {})},
     )  # fmt: skip
 
 

@@ -17,13 +17,15 @@ from neurenix.phynexus.wasm import PAGE, Array, WasmEngine
 # first behind its output's end would not be seen.
 POISON, MARK = b"\xff\xff\xff\xff", b"\x5a\xa5\xff\xff"
 SECONDS = 60.0
+# Where the stack ends, which comes first in memory.
+STACK = 65536
 
 
 class GuardedWasmEngine(WasmEngine):
     """A WasmEngine whose memory is watched. Its plan is one step, from inputs to an output.
 
     Before a call everything but the inputs is poison, so that what is read beside them shows in the answer; after it
-    everything but the output must be as it was.
+    everything but the output must be as it was, and so must be the code's own data, which lies behind its stack.
     """
 
     workers = 1
@@ -47,9 +49,11 @@ class GuardedWasmEngine(WasmEngine):
                     self._store, POISON * (-(-buffer.size // ALIGNMENT) * ALIGNMENT // 4), start + buffer.offset
                 )
             self._write(inputs)
-            before = self._bytes(start, end)
+            before, own = self._bytes(start, end), self._bytes(STACK, self._base)
             for worker in reversed(range(self.workers)):
                 self._within_time(worker, dims)
+            if (own != self._bytes(STACK, self._base)).any():
+                raise RunError("it writes to a variable of its own, which the next call would find changed")
             self._compare(before, self._bytes(start, end), dims)
             return self._read(dims)
 

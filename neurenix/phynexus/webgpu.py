@@ -9,6 +9,7 @@ what it says becomes a NeurenixError.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from neurenix.graph.plan import Plan
 from neurenix.graph.shaders import (
     BINDING_ALIGNMENT,
     DEFAULT_LIMITS,
+    ENABLE_SUBGROUPS,
     HALF_FEATURE,
     LARGEST_HALF,
     Dispatch,
@@ -34,6 +36,9 @@ from neurenix.graph.shaders import (
 
 Array = np.ndarray[Any, Any]
 
+# What wgpu calls the feature "subgroups". Its compiler knows the builtins without the directive, which it refuses.
+_SUBGROUPS = "subgroup"
+_FORKED = "a process cannot use the GPU where the one that forked it has: start it with multiprocessing's 'spawn'"
 # Written to a whole number's region: what its dtype is there.
 _GPU_DTYPES: dict[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32), "i32": np.dtype(np.int32), "f16": np.dtype(np.float16),
@@ -45,12 +50,13 @@ class WebGPUEngine:
 
     `place` is an adapter's in wgpu's list of all of them; without it wgpu chooses. Who runs many plans may give
     them one `device` of `request_device` that has the limits of all. Where the device has float16 and the shaders
-    have a half for it, that is what runs.
+    have a half for it, that is what runs; so are the texts for subgroups, unless `subgroups` is false.
     """
 
     def __init__(
-        self, plan: Plan, weights: bytes, shaders: ShaderPlan, place: int | None = None, device: Any = None
-    ) -> None:
+        self, plan: Plan, weights: bytes, shaders: ShaderPlan, place: int | None = None, device: Any = None,
+        subgroups: bool = True,
+    ) -> None:  # fmt: skip
         self._plan = plan
         self._wgpu = _wgpu(f"running '{plan.name}' on a GPU")
         self._lock = threading.Lock()
@@ -59,6 +65,7 @@ class WebGPUEngine:
         if shaders.half is not None and HALF_FEATURE in self._device.features:
             shaders = shaders.half
         self._shaders = shaders
+        self.subgroups = subgroups and shaders.has_subgroups and _SUBGROUPS in self._device.features
         with self._checked(CompileError, "the shaders of"):
             usage = self._wgpu.BufferUsage
             data = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
@@ -90,9 +97,12 @@ class WebGPUEngine:
     def run(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Return copies of the outputs. Safe to call from several threads; they take turns.
 
-        Raises InputError for a whole number that does not fit 32 bits, RunError where the device gives up.
+        Raises InputError for a whole number that does not fit 32 bits, or beyond which what is computed may not;
+        RunError where the device gives up.
         """
-        ready = {name: _narrowed(name, array) for name, array in inputs.items()}
+        ready = {name: _narrowed(name, array, self._shaders.inputs.get(name)) for name, array in inputs.items()}
+        if _first_process() != os.getpid():
+            raise RunError(f"a call of '{self._plan.name}' failed: {_FORKED}")
         with self._lock, self._checked(RunError, "a call of"):
             queue = self._device.queue
             for name, array in ready.items():
@@ -116,7 +126,8 @@ class WebGPUEngine:
             return self._downloaded(places, size, dims)
 
     def _pipeline(self, shader: Shader) -> Any:
-        module = self._device.create_shader_module(label=shader.name, code=shader.source)
+        wide = shader.subgroups.removeprefix(ENABLE_SUBGROUPS) if self.subgroups else ""
+        module = self._device.create_shader_module(label=shader.name, code=wide or shader.source)
         layout = self._device.create_pipeline_layout(bind_group_layouts=[self._layout(shader)])
         return self._device.create_compute_pipeline(
             label=shader.name, layout=layout, compute={"module": module, "entry_point": "main"}
@@ -217,8 +228,8 @@ def _stored(values: Array, kind: str) -> Array:
 def request_device(limits: Mapping[str, int], place: int | None = None) -> Any:
     """Return a device that has these limits, and otherwise a browser's defaults though its adapter may have more.
 
-    It has float16 where its adapter has. What runs here keeps within what every browser gives. Raises DeviceError,
-    naming what is missing.
+    It has float16 and subgroups where its adapter has. What runs here keeps within what every browser gives. Raises
+    DeviceError, naming what is missing.
     """
     adapter = _adapter(place)
     wanted = {**DEFAULT_LIMITS, **limits}
@@ -231,20 +242,11 @@ def request_device(limits: Mapping[str, int], place: int | None = None) -> Any:
             )
     try:
         return adapter.request_device_sync(
-            required_features=[HALF_FEATURE] if HALF_FEATURE in adapter.features else [],
+            required_features=[name for name in (HALF_FEATURE, _SUBGROUPS) if name in adapter.features],
             required_limits={_hyphens(n): v for n, v in wanted.items()},
         )
     except RuntimeError as error:
         raise DeviceError(f"{adapter.info['device']} gave no device: {_short(error)}") from error
-
-
-def missing_adapter() -> str | None:
-    """Return why no model can run through WebGPU on this host, or None where one can."""
-    try:
-        _adapter()
-    except (DeviceError, MissingExtraError) as error:
-        return str(error)
-    return None
 
 
 @functools.cache
@@ -269,19 +271,30 @@ def _wgpu(purpose: str) -> Any:
         import wgpu  # optional: the gpu extra
     except ImportError:
         raise MissingExtraError("wgpu", "gpu", purpose) from None
+    if _first_process() != os.getpid():
+        raise DeviceError(f"{purpose} failed: {_FORKED}")
     return wgpu
 
 
-def _narrowed(name: str, array: Array) -> Array:
-    """Return an input as the GPU holds it. Raises InputError for a whole number beyond 32 bits."""
+@functools.cache
+def _first_process() -> int:
+    """Return the process in which wgpu was first used: calls in one that it forked would wait for ever."""
+    return os.getpid()
+
+
+def _narrowed(name: str, array: Array, ends: tuple[int, int] | None = None) -> Array:
+    """Return an input as the GPU holds it. Raises InputError for a whole number beyond 32 bits, or beyond its ends."""
     if array.dtype.kind == "f":
         return np.ascontiguousarray(array, dtype=np.float32)
     info = np.iinfo(np.int32)
-    if array.size and array.dtype.itemsize >= 4 and (array.min() < info.min or array.max() > info.max):
-        worst = array.max() if array.max() > info.max else array.min()
-        raise InputError(
-            f"input '{name}' holds {worst}, which 32 bits do not; a GPU has no wider integers: use device='cpu'"
-        )
+    least, most = ends or (int(info.min), int(info.max))
+    looked_at = array.size and (array.dtype.itemsize >= 4 or ends is not None)
+    if looked_at and (array.min() < least or array.max() > most):
+        worst = array.max() if array.max() > most else array.min()
+        reason = "which 32 bits do not; a GPU has no wider integers"
+        if ends is not None and info.min <= worst <= info.max:
+            reason = f"and only from {least} to {most} is it shown that a GPU's 32 bits hold what the model makes of it"
+        raise InputError(f"input '{name}' holds {worst}, {reason}: use device='cpu'")
     return np.ascontiguousarray(array, dtype=np.int32)
 
 

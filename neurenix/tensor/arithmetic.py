@@ -98,6 +98,8 @@ class ArithmeticMethods(Methods):
         by = self.lift(other)
         if self.dtype.numpy.kind == "f" or by.dtype.numpy.kind == "f":
             return (self / by).trunc()
+        if self.dtype.numpy.kind == by.dtype.numpy.kind == "u":
+            return self // by
         return (self - self.apply("mod", by, fmod=True)) // by  # the remainder has the dividend's sign
 
     def floor_divide(self, other: Operand) -> Tensor:

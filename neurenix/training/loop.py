@@ -25,6 +25,7 @@ from neurenix.training.history import History
 from neurenix.training.metrics import MetricLike, as_metrics
 from neurenix.training.progress import Silent, make_progress
 from neurenix.training.run import Run, Scheduler, Totals
+from neurenix.training.seen import note_inputs
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -90,6 +91,8 @@ def fit(
         for callback in run.callbacks:
             callback.on_end(run)
     model.eval()
+    if epochs:
+        note_inputs(model, (split(batch)[0] for batch in loader.batches(seed=0)))  # no draw from anybody's generator
     return run.history
 
 

@@ -1,5 +1,5 @@
 // The loader's public names. Every module is listed here, so that a browser fetches them in one round;
-// those of WebGPU are not: placement.js fetches them when a GPU is wanted.
+// those of WebGPU are not: load.js and placement.js fetch them when a GPU is wanted.
 
 import './neurenix.runtime/deadline.js';
 import './neurenix.runtime/dims.js';

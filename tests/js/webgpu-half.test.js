@@ -1,9 +1,10 @@
-// float16 on a GPU: which shaders a device gets, what its parameters are, and tables that are refused.
+// float16 and subgroups on a GPU: which shaders a device gets, what its parameters are, and tables that are refused.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 
+import { NeurenixError } from '../../templates/runtime/neurenix.runtime/errors.js';
 import { fromHalf } from '../../templates/runtime/neurenix.runtime/half.js';
 import { parseManifest } from '../../templates/runtime/neurenix.runtime/manifest.js';
 import { WebGPUBackend } from '../../templates/runtime/neurenix.runtime/webgpu.js';
@@ -63,7 +64,7 @@ function pretend(features) {
   return log;
 }
 
-async function loaded(log) {
+async function loaded(log, change = () => {}, prove = async () => {}) {
   const asked = [];
   const fetch = async (url) => {
     const name = String(url).split('/').pop();
@@ -71,8 +72,8 @@ async function loaded(log) {
     return new Response(TEXTS[name]);
   };
   const weights = new Uint8Array(new Float32Array([1, -70000, 0.1]).buffer);
-  const options = { weights: async () => weights, prove: async () => {}, deadline: 1000, software: true };
-  const made = await WebGPUBackend.load(manifestOf(), { folder: new URL('http://here/'), fetch }, options);
+  const options = { weights: async () => weights, prove, deadline: 1000, software: true };
+  const made = await WebGPUBackend.load(manifestOf(change), { folder: new URL('http://here/'), fetch }, options);
   return { made, asked, ...log };
 }
 
@@ -91,6 +92,32 @@ test('a device without float16 gets the others', async () => {
   assert.deepEqual([asked, codes, features], [['m.wgsl'], ['shaders on f32'], []]);
   assert.deepEqual([made.variant, made.tolerance], ['wgsl', 0]);
   assert.deepEqual([...uploads[0][1]], [1, -70000, Math.fround(0.1)]);
+});
+
+/** The same shader, and another text for subgroups behind it. */
+function widened(webgpu) {
+  delete webgpu.half;
+  Object.assign(webgpu.shaders[0], { to: 8, subgroups: { from: 8, to: 14 } });
+}
+
+test('a device with subgroups gets the texts for them, and no other does', async () => {
+  const wide = await loaded(pretend(['subgroups']), widened);
+  assert.deepEqual([wide.codes, wide.features, wide.made.stats.subgroups], [['on f32'], ['subgroups'], true]);
+  const plain = await loaded(pretend([]), widened);
+  assert.deepEqual([plain.codes, plain.features, plain.made.stats.subgroups], [['shaders '], [], false]);
+  const alike = await loaded(pretend(['subgroups']), (webgpu) => { delete webgpu.half; });
+  assert.deepEqual([alike.codes, alike.made.stats.subgroups], [['shaders on f32'], false]);
+});
+
+test('texts for subgroups that answer wrongly give way to the others, and no other failure is tried again', async () => {
+  const failing = (code) => async (made) => {
+    if (made.stats.subgroups) throw new NeurenixError(code, 'off');
+  };
+  const { made, codes } = await loaded(pretend(['subgroups']), widened, failing('verification_failed'));
+  assert.deepEqual([codes, made.stats.subgroups], [['on f32', 'shaders '], false]);
+  const log = pretend(['subgroups']);
+  await assert.rejects(loaded(log, widened, failing('aborted')), { code: 'aborted' });
+  assert.deepEqual(log.codes, ['on f32']);
 });
 
 test('an engine with an array of float16 gives the same bits', () => {

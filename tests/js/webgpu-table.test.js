@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { widen } from '../../templates/runtime/neurenix.runtime/gpu-tensor.js';
 import { parseManifest } from '../../templates/runtime/neurenix.runtime/manifest.js';
 import { readTable } from '../../templates/runtime/neurenix.runtime/webgpu-table.js';
 import { toWords, wordsOf } from '../../templates/runtime/neurenix.runtime/webgpu-values.js';
@@ -67,6 +68,11 @@ const HOSTILE = {
   'a region of another type': (t) => { t.regions.output.type = 'f32'; },
   'a region that is missing': (t) => { delete t.regions.w; },
   'a text that is not all': (t) => { t.shaders[0].to = 29; },
+  'a text for subgroups on another': (t) => { t.shaders[0].subgroups = { from: 20, to: 30 }; },
+  'a text for subgroups outside': (t) => { t.shaders[0].subgroups = { from: 30, to: 40 }; },
+  'a text for subgroups behind a gap': (t) => { t.shaders[0].to = 10; t.shaders[0].subgroups = { from: 20, to: 30 }; },
+  'an empty text for subgroups': (t) => { t.shaders[0].subgroups = { from: 30, to: 30 }; },
+  'a text for subgroups that is none': (t) => { t.shaders[0].subgroups = null; },
   'an access that is none': (t) => { t.shaders[0].bindings[0] = 'both'; },
   'many params': (t) => { t.shaders[0].params = 1e6; },
   'an unknown shader': (t) => { t.dispatches[0].shader = 1; },
@@ -78,8 +84,28 @@ const HOSTILE = {
   'a param with a fraction': (t) => { t.dispatches[0].params[0] = 0.5; },
   'groups that are none': (t) => { t.dispatches[0].groups = -1; },
   'a parameter outside': (t, m) => { m.tensors[0].offset = 64; },
-  'a dtype without shaders': (t, m) => { m.inputs[0].dtype = 'float16'; },
+  'a dtype without shaders': (t, m) => { m.inputs[0].dtype = 'float64'; },
+  'ends of no input': (t, m) => { whole(t, m); t.inputs = { output: [0, 1] }; },
+  'ends of floats': (t) => { t.inputs = { input: [0, 1] }; },
+  'ends that are none': (t, m) => { whole(t, m); t.inputs = { input: 7 }; },
+  'one end': (t, m) => { whole(t, m); t.inputs = { input: [0] }; },
+  'three ends': (t, m) => { whole(t, m); t.inputs = { input: [0, 1, 2] }; },
+  'ends beyond 32 bits': (t, m) => { whole(t, m); t.inputs = { input: [0, 2 ** 31] }; },
+  'ends with a fraction': (t, m) => { whole(t, m); t.inputs = { input: [0.5, 1] }; },
+  'ends the wrong way round': (t, m) => { whole(t, m); t.inputs = { input: [1, 0] }; },
 };
+
+/** Make the manifest's input one of int32. */
+function whole(table, json) {
+  json.inputs[0].dtype = 'int32';
+  table.regions.input.type = 'i32';
+}
+
+test('the ends of whole inputs are read, and an input without any has those of 32 bits', () => {
+  assert.deepEqual([...readTable(manifest()).ends], []);
+  const { ends } = readTable(manifest((t, m) => { whole(t, m); t.inputs = { input: [-(2 ** 31), 9] }; }));
+  assert.deepEqual([...ends], [['input', [-(2 ** 31), 9]]]);
+});
 
 for (const [name, change] of Object.entries(HOSTILE)) {
   test(`${name} is refused`, () => {
@@ -93,6 +119,33 @@ test('whole numbers become 32 bits, or are for WebAssembly', () => {
   assert.deepEqual(toWords(Uint8Array.of(0, 255), port), Int32Array.of(0, 255));
   for (const wide of [BigInt64Array.of(2n ** 31n), Uint32Array.of(2 ** 32 - 1), BigInt64Array.of(-(2n ** 40n))]) {
     assert.throws(() => toWords(wide, port), { code: 'unsupported', message: /'ids'/ });
+  }
+});
+
+test('whole numbers beyond their ends are for WebAssembly', () => {
+  const port = { name: 'ids', dtype: 'int64' };
+  const words = (...values) => toWords(BigInt64Array.from(values, BigInt), port, undefined, [-4, 3]);
+  assert.deepEqual(words(-4, 0, 3), Int32Array.of(-4, 0, 3));
+  for (const value of [-5, 4, 2 ** 40]) {
+    assert.throws(() => words(0, value), { code: 'unsupported', message: new RegExp(`'ids' holds ${value};`) });
+  }
+});
+
+test('a float16 is the float32 of its value, and its bits again', () => {
+  const values = Float32Array.of(0, -0, 2 ** -24, 1, -65504, Infinity, NaN);
+  const bits = Uint16Array.of(0, 0x8000, 1, 0x3c00, 0xfbff, 0x7c00, 0x7e00);
+  const bytes = new Uint8Array(64);
+  new Uint16Array(bytes.buffer, 8).set(bits);
+  const had = globalThis.Float16Array;
+  for (const Half of [had, undefined]) { // with the engine's own, and without
+    try {
+      globalThis.Float16Array = Half;
+      assert.deepEqual(toWords(bits, { name: 'x', dtype: 'float16' }), values);
+      assert.deepEqual(wordsOf(bytes, 'float16', 8, 14), values);
+      assert.deepEqual(widen(new Uint8Array(values.slice().buffer), 'float16'), bits);
+    } finally {
+      globalThis.Float16Array = had;
+    }
   }
 });
 

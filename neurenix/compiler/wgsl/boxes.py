@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurenix.compiler.wgsl.launch import SCRATCH, Launch, named, reads, writes
+from neurenix.compiler.wgsl.launch import SCRATCH, THREADS, Launch, joining, named, reads, writes
 from neurenix.compiler.wgsl.source import Binding
 from neurenix.compiler.wgsl.types import WHOLE
 from neurenix.graph.plan import Plan, Step
@@ -16,7 +16,7 @@ def launch_non_max_suppression(step: Step, plan: Plan) -> tuple[Launch, ...]:
     bound = (*(reads(variable, name, plan) for variable, name in operands), left, writes(step, plan))
     kept = Launch(
         "non_max_suppression", bound, named(sizes, "batch classes n most"), classes,
-        {"centred": bool(step.attrs["center_point_box"])}, scratch={SCRATCH: classes * sizes["n"]},
+        {"centred": bool(step.attrs["center_point_box"]), **joining(THREADS)}, scratch={SCRATCH: classes * sizes["n"]},
     )  # fmt: skip
     if classes == 1:
         return (kept,)

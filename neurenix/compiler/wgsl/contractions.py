@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from neurenix.compiler.wgsl.launch import Launch, epilogue, groups_of, lanes_of, most, named, reads, writes
+from neurenix.compiler.wgsl.launch import Launch, element, epilogue, groups_of, lanes_of, most, named, reads, writes
+from neurenix.compiler.wgsl.types import FLOAT, narrowed
 from neurenix.dims import Size
 from neurenix.graph.plan import Plan, Step
 
@@ -16,6 +18,9 @@ MOST_ROWS, LONG = 4, 512
 TILED, LEAST_SIDE = 1 << 28, 64
 # How many pixels side by side an invocation of a depthwise convolution makes, of windows up to so wide.
 SPAN, WIDEST = 4, 7
+
+# The words of a product that computes in float32, which half_products.py changes.
+SINGLE: Mapping[str, Any] = {"raw": (), "runs": False, "scaled": False}
 
 _WINDOW = "stride_h stride_w pad_h pad_w dilation_h dilation_w"
 
@@ -46,7 +51,7 @@ class _Product:
         bound = (reads("a", a, plan), reads("b", b, plan, 4 if self.b == "panels" else 1), *more)
         tile = _tile(self.columns)
         groups = groups_of(self.rows, 4 * tile["ty"]) * groups_of(self.columns, 8 * tile["tx"])
-        words = {**tile, "a": self.a, "b": self.b, "lanes": lanes}
+        words = {**SINGLE, **tile, "a": self.a, "b": self.b, "lanes": lanes}
         return Launch("matmul", (*bound, writes(step, plan, lanes)), self.params, self.batch * groups, words, (text,))
 
     def _direct(self, step: Step, plan: Plan) -> Launch:
@@ -56,7 +61,7 @@ class _Product:
         bound = (reads("a", a, plan, self.together), reads("b", b, plan, wide), *more, writes(step, plan, lanes))
         along = _along(most(self.rows, plan), most(self.columns, plan))
         groups = groups_of(self.rows, 4 * (64 // along)) * groups_of(self.columns, 4 * along)
-        words = {"a": self.a, "b": self.b, "lanes": lanes, "depth": self.together}
+        words = {**SINGLE, "a": self.a, "b": self.b, "lanes": lanes, "depth": self.together}
         return Launch("matmul_direct", bound, {**self.params, "TX": along}, self.batch * groups, words, (text,))
 
 
@@ -83,8 +88,8 @@ def _product(step: Step, plan: Plan, rows: Size, columns: Size, depth: Size) -> 
     text, more = epilogue(step, plan, lanes)
     bound = (reads("a", a, plan, together), reads("b", b, plan, 4), *more, writes(step, plan, lanes))
     across = 8 if most(depth, plan) >= LONG else 16
-    words = {"rows": most(rows, plan), "lanes": lanes, "depth": together, "across": across}
-    return Launch("matvec", bound, params, groups_of(columns, 4 * across), words, (text,))
+    words = {"rows": most(rows, plan), "lanes": lanes, "depth": together}
+    return Launch("matvec", bound, {**params, "TX": across}, groups_of(columns, 4 * across), words, (text,))
 
 
 def launch_matmul(step: Step, plan: Plan) -> Launch:
@@ -92,6 +97,8 @@ def launch_matmul(step: Step, plan: Plan) -> Launch:
 
 
 def launch_batch_matmul(step: Step, plan: Plan) -> Launch:
+    if element(step.output, plan) != FLOAT:
+        return _whole_matmul(step, plan)
     sizes = step.sizes
     batch, b = sizes["D0"] * sizes["D1"] * sizes["D2"], "turned" if step.attrs["transposed"] else "rows"
     params = named(sizes, "D0 D1 D2 A0 A1 A2 B0 B1 B2 M N K")
@@ -99,12 +106,22 @@ def launch_batch_matmul(step: Step, plan: Plan) -> Launch:
     return made.launch(step, plan)
 
 
+def _whole_matmul(step: Step, plan: Plan) -> Launch:
+    """Return the launch of a product of whole numbers, whose sums have no epilogue."""
+    sizes, (a, b) = step.sizes, step.inputs
+    params = named(sizes, "D0 D1 D2 A0 A1 A2 B0 B1 B2 M N K")
+    words = {"turned": bool(step.attrs["transposed"]), "sum": narrowed(plan.dtype(step.output), "sum")}
+    bound = (reads("a", a, plan), reads("b", b, plan), writes(step, plan))
+    items = sizes["D0"] * sizes["D1"] * sizes["D2"] * sizes["M"] * sizes["N"]
+    return Launch("matmul_whole", bound, params, groups_of(items), words)
+
+
 def launch_conv2d(step: Step, plan: Plan) -> Launch:
     """Return the launch of a convolution: the product of its windows, gathered on the way, and its weights."""
     sizes, groups = step.sizes, step.sizes["groups"]
     rows = sizes["N"] * sizes["OH"] * sizes["OW"]
-    pointwise = tuple(sizes[name] for name in ("KH", "KW", "stride_h", "stride_w", "pad_h", "pad_w", "groups"))
-    if pointwise == (1, 1, 1, 1, 0, 0, 1):
+    one = ("KH", "KW", "stride_h", "stride_w", "groups")
+    if all(sizes[name] == 1 for name in one) and (sizes["OH"], sizes["OW"]) == (sizes["H"], sizes["W"]):
         return _product(step, plan, rows, sizes["O"], sizes["C"])  # the windows are the image itself
     inner = sizes["C"] // groups
     depth, params = sizes["KH"] * sizes["KW"] * inner, named(sizes, f"N H W C OH OW O KH KW {_WINDOW} groups")
@@ -143,10 +160,13 @@ def launch_pool2d(step: Step, plan: Plan) -> Launch:
 def launch_im2col(step: Step, plan: Plan) -> Launch:
     sizes = step.sizes
     items = sizes["C"] * sizes["KH"] * sizes["KW"] * sizes["N"] * sizes["OH"] * sizes["OW"]
-    return Launch("im2col", (reads("x", step.inputs[0], plan), writes(step, plan)), dict(sizes), groups_of(items))
+    bound = (reads("x", step.inputs[0], plan), writes(step, plan))
+    return Launch("im2col", bound, dict(sizes), groups_of(items), {"type": element(step.output, plan)})
 
 
 def launch_col2im(step: Step, plan: Plan) -> Launch:
     sizes = step.sizes
     items = sizes["N"] * sizes["C"] * sizes["H"] * sizes["W"]
-    return Launch("col2im", (reads("x", step.inputs[0], plan), writes(step, plan)), dict(sizes), groups_of(items))
+    bound = (reads("x", step.inputs[0], plan), writes(step, plan))
+    words = {"type": element(step.output, plan), "sum": narrowed(plan.dtype(step.output), "sum")}
+    return Launch("col2im", bound, dict(sizes), groups_of(items), words)

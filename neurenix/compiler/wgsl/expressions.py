@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from neurenix import expr as ex
-from neurenix.compiler.wgsl.types import FLOAT, narrowed
+from neurenix.compiler.wgsl.types import FLOAT, narrowed, storage
 from neurenix.dtypes import DType
 from neurenix.expr import Expr
 from neurenix.expr.algebra import walk
@@ -24,18 +24,18 @@ _INTEGERS = {"integer", "unsigned"}
 def function(name: str, expr: Expr, operands: Sequence[str], types: Sequence[str], out: DType, more: str = "") -> str:
     """Return a WGSL function of operands of WGSL types, `more` parameters behind them, whose result is stored as `out`.
 
-    A result of a dtype narrower than 32 bits is cut to its width.
+    A result of a dtype narrower than 32 bits is cut to its width, or rounded.
     """
     lines, result, kind = _print(expr, operands, ["float" if t == FLOAT else "integer" for t in types])
     params = ", ".join(f"{o}: {t}" for o, t in zip(operands, types)) + more
-    made = FLOAT if out.name == "float32" else "i32"
     body = "".join(f"  {line}\n" for line in lines)
-    return f"fn {name}({params}) -> {made} {{\n{body}  return {_stored(result, kind, out)};\n}}"
+    return f"fn {name}({params}) -> {storage(out)} {{\n{body}  return {_stored(result, kind, out)};\n}}"
 
 
 def _stored(text: str, kind: str, out: DType) -> str:
-    if out.name == "float32":
-        return {"float": text, "integer": f"f32({text})", "bool": f"select(0.0, 1.0, {text})"}[_plain(kind)]
+    if storage(out) == FLOAT:
+        number = {"float": text, "integer": f"f32({text})", "bool": f"select(0.0, 1.0, {text})"}[_plain(kind)]
+        return narrowed(out, number)
     if out.name == "bool":
         return f"select(0, 1, {text if kind == 'bool' else _TRUE[_plain(kind)].format(text)})"
     if kind == "bool":

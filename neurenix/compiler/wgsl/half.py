@@ -1,7 +1,8 @@
 """Rewrites a shader so that tensors are stored as float16: what is read widens to float32, what is written is rounded.
 
-Arithmetic and sums stay float32, and so do a model's inputs and outputs and what shaders scribble on: half the memory
-and half of what travels, at float16's rounding of every tensor between. A number beyond its largest becomes that.
+A model's inputs and outputs stay float32, and so does what shaders scribble on: half the memory and half of what
+travels, at float16's rounding of every tensor between. A number beyond its largest becomes that. Arithmetic is float32
+but in products that half_products.py has proved: their templates read some variables `raw`, and widen them themselves.
 """
 
 from __future__ import annotations
@@ -38,25 +39,28 @@ def half_tensors(plan: Plan) -> frozenset[str]:
 
 
 def as_half(launch: Launch, halves: frozenset[str]) -> tuple[Launch, Mapping[str, str]]:
-    """Return a launch whose bindings to these tensors hold float16, and the type that each of those had by variable.
+    """Return a launch whose bindings to these tensors hold float16, and the type that each of those had by variable,
+    but for those that its template reads raw.
 
     Raises UnsupportedError for a shader that a user wrote: its contract is float32.
     """
     if launch.text:
         raise UnsupportedError("is a shader of your own, which reads and writes float32")
-    held = {b.variable: b.type for b in launch.bindings if _is_half(b, halves)}
+    held = {b.variable: b.type for b in launch.bindings if stored_as_half(b, halves)}
     bindings = tuple(replace(b, type=_TYPES[b.type]) if b.variable in held else b for b in launch.bindings)
-    return replace(launch, bindings=bindings), held
+    raw = launch.words.get("raw", ())
+    return replace(launch, bindings=bindings), {v: kind for v, kind in held.items() if v not in raw}
 
 
-def _is_half(binding: Binding, halves: frozenset[str]) -> bool:
+def stored_as_half(binding: Binding, halves: frozenset[str]) -> bool:
+    """Say whether a binding is to a tensor that is stored as float16, where these are."""
     return binding.tensor in halves and binding.type in _TYPES and not binding.tensor.startswith(SCRATCH)
 
 
 def converted(text: str, held: Mapping[str, str]) -> str:
     """Return a whole shader that widens what it reads through these variables, and rounds what it writes."""
     if not held:
-        return text
+        return ENABLE + text if re.search(r"\bf16\b", text) else text
     bare = re.sub(r" *//[^\n]*", "", text)  # what a comment says is no code
     code = "".join(_converted(bare, held))
     rounds = (text for kind, text in _FUNCTIONS.items() if f"{_ROUNDS[kind]}(" in code)

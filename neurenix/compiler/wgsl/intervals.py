@@ -159,9 +159,9 @@ def _quotient(a: Range, b: Range) -> Range:
 
 
 def _floordiv(a: Range, b: Range) -> Range:
-    if b[0] <= 0:  # with 0 and -1 among them: as far as a division by 1 or -1 goes
+    if b[0] <= 0:  # with 0 and maybe -1 among them: as far as a division by 1 or -1 goes
         far = max(map(abs, a))
-        return -far, far
+        return 0 if a[0] >= 0 and b[0] == 0 else -far, far
     return _corners(lambda x, y: 0.0 if math.isinf(y) else x if math.isinf(x) else float(x // y))(a, b)
 
 

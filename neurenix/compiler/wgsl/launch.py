@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurenix.compiler.wgsl.expressions import function
@@ -16,6 +16,12 @@ from neurenix.graph.shaders import Grid
 
 THREADS = 64  # invocations of a workgroup, unless a template says otherwise
 OUTPUT, SCRATCH = "y", "scratch"
+SUBGROUPS = "subgroups"
+
+
+def joining(across: int) -> dict[str, Any]:
+    """Return the words of a template whose rows are shared by so many invocations, 1 for those that are not."""
+    return {"across": across, **({SUBGROUPS: False} if across > 1 else {})}
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class Launch:
     """A template of kernels/wgsl with its words; what it is bound to; its params by name; how many workgroups it takes.
 
     `functions` are of the step's own expressions; `scratch` is how many floats it may scribble on, through a binding
-    to the tensor of each name; these begin with SCRATCH. `text` is a whole shader, in place of a template.
+    to the tensor of each name; these begin with SCRATCH. `text` is a whole shader, in place of a template. A template
+    that has another text for devices with subgroups has SUBGROUPS among its words.
     """
 
     template: str
@@ -34,6 +41,10 @@ class Launch:
     functions: tuple[str, ...] = ()
     scratch: Mapping[str, Size] = field(default_factory=dict)
     text: str = ""
+
+    def with_subgroups(self) -> Launch | None:
+        """Return the same launch for a device with subgroups; None where that is no other one."""
+        return replace(self, words={**self.words, SUBGROUPS: True}) if SUBGROUPS in self.words else None
 
 
 def groups_of(count: Size, each: int = THREADS) -> Size:

@@ -68,7 +68,7 @@ def _counted(step: Step, plan: Plan, text: str) -> dict[str, str]:
     of = plan.dtype(step.output)
     if of.name == "bool":
         return {"place": f"select(0, 1, {text} != 0)"}
-    return {"place": f"f32({text})" if element(step.output, plan) == FLOAT else narrowed(of, text)}
+    return {"place": narrowed(of, f"f32({text})" if element(step.output, plan) == FLOAT else text)}
 
 
 def launch_nonzero(step: Step, plan: Plan) -> Launch:
@@ -90,8 +90,7 @@ def launch_scatter(step: Step, plan: Plan) -> Launch:
     made = element(step.output, plan)
     combine = _COMBINE[step.attrs["reduction"]].format("nx_" if made == FLOAT else "")
     words = {
-        "type": made, "combine": combine if made == FLOAT else narrowed(of, combine),
-        "elements": step.op == "scatter_elements",
+        "type": made, "combine": narrowed(of, combine), "elements": step.op == "scatter_elements",
     }  # fmt: skip
     bound = (reads("indices", step.inputs[1], plan), reads("x", step.inputs[2], plan), writes(step, plan))
     nd = step.op == "scatter_nd"

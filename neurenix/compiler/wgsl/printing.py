@@ -8,10 +8,11 @@ from neurenix import ops
 from neurenix.compiler.wgsl import attention, boxes, contractions, moves, reductions
 from neurenix.compiler.wgsl.custom import REPLACEABLE, CustomShader, launch_custom
 from neurenix.compiler.wgsl.half import as_half, converted, half_tensors
+from neurenix.compiler.wgsl.half_products import with_half_products
+from neurenix.compiler.wgsl.input_ranges import input_ranges
 from neurenix.compiler.wgsl.launch import Launch, most
 from neurenix.compiler.wgsl.maps import launch_map
 from neurenix.compiler.wgsl.memory import limits, place
-from neurenix.compiler.wgsl.ranges import check_ranges
 from neurenix.compiler.wgsl.source import shader_text
 from neurenix.compiler.wgsl.special import special_values
 from neurenix.compiler.wgsl.types import storage
@@ -20,7 +21,7 @@ from neurenix.dims import Dim, Size
 from neurenix.errors import UnsupportedError
 from neurenix.graph.cost import step_costs
 from neurenix.graph.plan import Plan, Step
-from neurenix.graph.shaders import BINDING_ALIGNMENT, Dispatch, Shader, ShaderPlan
+from neurenix.graph.shaders import BINDING_ALIGNMENT, ENABLE_SUBGROUPS, Dispatch, Shader, ShaderPlan
 
 # For each file of kernels/c what its steps become on a GPU: rows that share a loop there share one here.
 LAUNCHES: dict[str, Callable[[Step, Plan], Launch | Sequence[Launch]]] = {
@@ -59,11 +60,13 @@ LAUNCHES: dict[str, Callable[[Step, Plan], Launch | Sequence[Launch]]] = {
 }
 
 
-def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = (), half: bool = False) -> ShaderPlan:
+def print_wgsl(
+    plan: Plan, weights: bytes, custom: Sequence[CustomShader] = (), half: bool = False, half_products: bool = True
+) -> ShaderPlan:
     """Return the shaders and the dispatches of a plan. `weights` show which whole numbers its constants hold.
 
-    `custom` shaders stand in for those of their ops. With `half` tensors between inputs and outputs are float16: a
-    device needs the feature "shader-f16" for that.
+    `custom` shaders stand in for those of their ops. With `half` tensors between inputs and outputs are float16, and so
+    are, with `half_products`, those products that are proved not to overflow: a device needs the feature "shader-f16".
 
     Raises UnsupportedError, naming the node, for what keeps the model on wasm: a kernel without a shader, a dtype that
     WGSL does not store, whole numbers that may not fit 32 bits, tensors that no device holds.
@@ -72,10 +75,16 @@ def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = (), 
     for step in plan.steps:
         _check_dtypes(step, plan)
     launches = [
-        (at, step, launch) for at, step in enumerate(plan.steps) for launch in _launches(step, plan, custom)
-    ]  # fmt: skip
-    check_ranges(plan, weights, _where)
+        (at, step, launch)
+        for at, step in enumerate(plan.steps)
+        if 0 not in plan.buffers[step.output].shape  # whatever the dims there is nothing to do
+        for launch in _launches(step, plan, custom)
+    ]
+    inputs = input_ranges(plan, weights, _where)
     halves = half_tensors(plan) if half else frozenset[str]()
+    launches = [
+        (at, step, with_half_products(launch, plan, weights, halves, half_products)) for at, step, launch in launches
+    ]
     scratch = {
         f"{name}:{at}": (at, most(size, plan) * 4)
         for at, _, launch in launches
@@ -90,7 +99,9 @@ def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = (), 
         if text not in texts:
             texts[text] = _name(step, shaders)
             writes = tuple(b.writes for b in launch.bindings)
-            shaders[texts[text]] = Shader(texts[text], text, writes, len(launch.params))
+            other = launch.with_subgroups()
+            wide = "" if other is None else ENABLE_SUBGROUPS + _text(other, halves, step)
+            shaders[texts[text]] = Shader(texts[text], text, writes, len(launch.params), wide)
         places = (f"{b.tensor}:{number}" for b in launch.bindings)
         bindings = tuple(p if p in scratch else b.tensor for p, b in zip(places, launch.bindings))
         params: tuple[Size, ...] = tuple(launch.params.values())
@@ -100,7 +111,8 @@ def print_wgsl(plan: Plan, weights: bytes, custom: Sequence[CustomShader] = (), 
     found = limits(regions, buffers, bound)
     flops, special = _example_flops(plan), special_values(plan, weights, _where)
     return ShaderPlan(
-        shaders, buffers, regions, tuple(dispatches), max(at, BINDING_ALIGNMENT), found, flops, special
+        shaders, buffers, regions, tuple(dispatches), max(at, BINDING_ALIGNMENT), found, flops, special,
+        inputs=inputs,
     )  # fmt: skip
 
 

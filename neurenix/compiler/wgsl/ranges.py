@@ -1,13 +1,14 @@
 """Proves that whole numbers fit 32 bits: the range of every value of a plan, from its inputs to its outputs.
 
 Indices, positions and counts are int64 in a graph, and a GPU's integers have 32 bits. What a constant, an iota or an
-argmax holds is known, and sums of few of them are; an input of a wide dtype is checked when it is given. Arithmetic
-that may leave 32 bits keeps the model on wasm: the error names the node.
+argmax holds is known, and sums of few of them are; an input of a wide dtype is checked when it is given, and may be
+asked to be narrower (input_ranges.py). Other arithmetic that may leave 32 bits keeps the model on wasm: the error names
+the node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from neurenix.compiler.wgsl.intervals import ANY, LeavesError, Range, expression
 from neurenix.compiler.wgsl.launch import most
 from neurenix.compiler.wgsl.types import LEAST, MOST, is_wide, own_range
 from neurenix.dims import product
+from neurenix.dtypes import DType
 from neurenix.errors import UnsupportedError
+from neurenix.expr import operand
 from neurenix.graph.packing import unpack
 from neurenix.graph.plan import Plan, Step
 
@@ -26,10 +29,20 @@ _MOVES = {"view.c", "pad.c", "place.c", "gather.c", "gather_elements.c", "gather
 _LARGEST_FLOATS = 1 << 16
 
 
-def check_ranges(plan: Plan, weights: bytes, where: Callable[[Step], str]) -> None:
-    """Raise UnsupportedError, naming the step, where a whole number may not fit 32 bits."""
-    known: dict[str, Range] = {name: _constant(plan, name, weights) for name in plan.tensors}
-    known |= {name: own_range(plan.dtype(name)) for name in plan.inputs if not _is_float(plan, name)}
+def constant_ranges(plan: Plan, weights: bytes) -> dict[str, Range]:
+    """Return what the parameters hold. Raises UnsupportedError, naming the one, for a whole number beyond 32 bits."""
+    return {name: _constant(plan, name, weights) for name in plan.tensors}
+
+
+def check_ranges(
+    plan: Plan, constants: Mapping[str, Range], inputs: Mapping[str, Range], where: Callable[[Step], str]
+) -> None:
+    """Raise UnsupportedError, naming the step, where a whole number may not fit 32 bits.
+
+    `inputs` gives the ends of some inputs; others have those of their dtype.
+    """
+    own = {name: own_range(plan.dtype(name)) for name in plan.inputs if not _is_float(plan, name)}
+    known: dict[str, Range] = {**constants, **own, **inputs}
     for step in plan.steps:
         rule = _unknown_op if step.op in plan.custom else _RULES.get(step.op, _union)
         if _is_float(plan, step.output) and not _is_followed(step):
@@ -41,8 +54,17 @@ def check_ranges(plan: Plan, weights: bytes, where: Callable[[Step], str]) -> No
             raise UnsupportedError(_refused(where(step), "computes whole numbers", error.found)) from None
         if is_wide(of) and not fits(found, own_range(of)):
             raise UnsupportedError(_refused(where(step), f"makes {of}", found))
-        own = ANY if _is_float(plan, step.output) else own_range(of)
-        known[step.output] = found if fits(found, own) else own
+        if _is_float(plan, step.output):
+            known[step.output] = _rounded(found, of)
+        else:
+            known[step.output] = found if fits(found, own_range(of)) else own_range(of)
+
+
+def _rounded(found: Range, of: DType) -> Range:
+    """Return what floats of a range become in their dtype: rounding keeps their order, float16 ends at 65504."""
+    with np.errstate(over="ignore"):
+        low, high = np.asarray(found).astype(of.numpy)
+    return float(low), float(high)
 
 
 def _refused(step: str, does: str, found: Range) -> str:
@@ -111,6 +133,23 @@ def _sum(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
     return _times(min(low, 0), n), _times(max(high, 0), n)
 
 
+def _matmul(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
+    low, high = expression_range(operand(0) * operand(1), ins, ("integer", "integer"))
+    depth = most(step.sizes["K"], plan)
+    return _times(min(low, 0), depth), _times(max(high, 0), depth)
+
+
+def _windows(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
+    """What moves, and the 0 of a padding."""
+    return min(ins[0][0], 0), max(ins[0][1], 0)
+
+
+def _overlaid(step: Step, plan: Plan, ins: Sequence[Range]) -> Range:
+    """No more windows than a kernel has places take from one pixel."""
+    (low, high), count = ins[0], most(step.sizes["KH"] * step.sizes["KW"], plan)
+    return _times(min(low, 0), count), _times(max(high, 0), count)
+
+
 def _magnitudes(power: int) -> Callable[[Step, Plan, Sequence[Range]], Range]:
     return lambda step, plan, ins: (0, _times(max(map(abs, ins[0])) ** power, _count(step, plan)))
 
@@ -153,6 +192,9 @@ _RULES: dict[str, Callable[[Step, Plan, Sequence[Range]], Range]] = {
     "non_max_suppression": _kept,
     "sum": _sum,
     "cumsum": _sum,
+    "batch_matmul": _matmul,
+    "im2col": _windows,
+    "col2im": _overlaid,
     "prod": _prod,
     "cumprod": _prod,
     "l1_norm": _magnitudes(1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from neurenix.compiler.wgsl.expressions import literal
 from neurenix.compiler.wgsl.launch import (
@@ -12,6 +13,7 @@ from neurenix.compiler.wgsl.launch import (
     element,
     epilogue,
     groups_of,
+    joining,
     lanes_of,
     most,
     named,
@@ -19,7 +21,7 @@ from neurenix.compiler.wgsl.launch import (
     writes,
 )
 from neurenix.compiler.wgsl.source import Binding
-from neurenix.compiler.wgsl.types import FLOAT
+from neurenix.compiler.wgsl.types import FLOAT, narrowed
 from neurenix.dims import Size
 from neurenix.errors import UnsupportedError
 from neurenix.graph.plan import Plan, Step
@@ -27,6 +29,8 @@ from neurenix.graph.plan import Plan, Step
 # From how many elements on invocations share a row: below, one for each row is quicker. And from where on it takes the
 # whole workgroup: of shorter rows there are several in one.
 SHARED_ROW, SHARED_COLUMN, WHOLE_ROW = 32, 1024, 1024
+# Shorter rows that are only compared are quicker by themselves.
+COMPARED_ROW = 256
 # A scan of this many elements is shared by a workgroup, unless so many rows keep a GPU busy by themselves.
 SHARED_SCAN, MOST_SHARED_ROWS = 256, 1 << 14
 # The longest axis that is sorted by counting: twice as many take four times as long, and a GPU's watchdog is no
@@ -74,10 +78,11 @@ def launch_reduce(step: Step, plan: Plan) -> Launch:
         "type_in": type_in, "type": made, "init": None if row.init is None else f"{made}({row.init})",
         **{name: getattr(row, name).format(**choices) for name in ("each", "combine", "finish")},
     }  # fmt: skip
-    words["across"] = _sharing(sizes["n"], plan, SHARED_ROW if sizes["inner"] == 1 else SHARED_COLUMN)
+    words["finish"] = narrowed(plan.dtype(step.output), str(words["finish"]))
+    across = _sharing(sizes["n"], plan, SHARED_ROW if sizes["inner"] == 1 else SHARED_COLUMN)
     bound = (reads("x", step.inputs[0], plan), writes(step, plan))
-    groups = groups_of(sizes["outer"] * sizes["inner"], 64 // words["across"])
-    return Launch("reduce", bound, dict(sizes), groups, words)
+    groups = groups_of(sizes["outer"] * sizes["inner"], 64 // across)
+    return Launch("reduce", bound, dict(sizes), groups, {**words, **joining(across)})
 
 
 def _sharing(length: Size, plan: Plan, least: int = SHARED_ROW) -> int:
@@ -88,16 +93,22 @@ def _sharing(length: Size, plan: Plan, least: int = SHARED_ROW) -> int:
 
 def launch_arg_reduce(step: Step, plan: Plan) -> Launch:
     sizes = step.sizes
-    words = {"type_in": element(step.inputs[0], plan), "beats": ">" if step.op == "argmax" else "<"}
+    across = _sharing(sizes["n"], plan, COMPARED_ROW if sizes["inner"] == 1 else SHARED_COLUMN)
+    words = {
+        "type_in": element(step.inputs[0], plan), "beats": ">" if step.op == "argmax" else "<", **joining(across),
+    }  # fmt: skip
     bound = (reads("x", step.inputs[0], plan), writes(step, plan))
-    return Launch("arg_reduce", bound, dict(sizes), groups_of(sizes["outer"] * sizes["inner"]), words)
+    groups = groups_of(sizes["outer"] * sizes["inner"], 64 // across)
+    return Launch("arg_reduce", bound, dict(sizes), groups, words)
 
 
 def launch_scan(step: Step, plan: Plan) -> Launch:
     sizes, made = step.sizes, element(step.output, plan)
     adds = step.op == "cumsum"
+    compensated = adds and made == FLOAT
     words = {
-        "type": made, "init": 0 if adds else 1, "join": "+" if adds else "*", "compensated": adds and made == FLOAT,
+        "type": made, "init": 0 if adds else 1, "join": "+" if adds else "*", "compensated": compensated,
+        "result": narrowed(plan.dtype(step.output), "carry + lost" if compensated else "carry"),
         "exclusive": bool(step.attrs["exclusive"]), "reverse": bool(step.attrs["reverse"]),
     }  # fmt: skip
     rows = sizes["outer"] * sizes["inner"]
@@ -108,7 +119,8 @@ def launch_scan(step: Step, plan: Plan) -> Launch:
 
 def launch_linear_scan(step: Step, plan: Plan) -> Launch:
     sizes = step.sizes
-    words = {name: bool(step.attrs[name]) for name in ("exclusive", "reverse", "late")}
+    words: dict[str, Any] = {name: bool(step.attrs[name]) for name in ("exclusive", "reverse", "late")}
+    words["kept"] = narrowed(plan.dtype(step.output), "%s")
     bound = (reads("a", step.inputs[0], plan), reads("b", step.inputs[1], plan), writes(step, plan))
     return Launch("linear_scan", bound, dict(sizes), groups_of(sizes["outer"] * sizes["inner"]), words)
 
@@ -128,7 +140,7 @@ def launch_argsort(step: Step, plan: Plan) -> Launch:
 
 def launch_softmax(step: Step, plan: Plan) -> Launch:
     sizes, across = step.sizes, _sharing(step.sizes["N"], plan)
-    words = {"logarithm": step.op == "log_softmax", "across": across}
+    words = {"logarithm": step.op == "log_softmax", **joining(across)}
     bound = (reads("x", step.inputs[0], plan), writes(step, plan))
     return Launch("softmax", bound, dict(sizes), groups_of(sizes["rows"], 64 // across), words)
 
@@ -138,7 +150,8 @@ def launch_standardize(step: Step, plan: Plan) -> Launch:
     across = _sharing(sizes["N"], plan, least=0)
     text, more = epilogue(step, plan, lanes)
     words = {
-        "centred": step.op == "standardize", "eps": literal(float(step.attrs["eps"])), "lanes": lanes, "across": across,
+        "centred": step.op == "standardize", "eps": literal(float(step.attrs["eps"])), "lanes": lanes,
+        **joining(across),
     }  # fmt: skip
     bound = (reads("x", step.inputs[0], plan, lanes), *more, writes(step, plan, lanes))
     return Launch("standardize", bound, dict(sizes), groups_of(sizes["rows"], 64 // across), words, (text,))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from neurenix.dtypes import DType
 
 # Whole numbers are signed and 32 bits wide whatever their dtype. A narrower one is cut to its width when it is made; a
-# value of a wider one must be proved to fit (ranges.py).
+# value of a wider one must be proved to fit (ranges.py). A float16 is a float32 that has been rounded to one, for which
+# no adapter has to have the feature "shader-f16".
 FLOAT, WHOLE = "f32", "i32"
 LEAST, MOST = -(1 << 31), (1 << 31) - 1
 
 _NARROW = ("int32", "int16", "int8", "uint16", "uint8", "bool")
 _WIDE = ("int64", "uint64", "uint32")
+_FLOATS = ("float32", "float16")
 
 
 def storage(of: DType) -> str | None:
     """Return the WGSL type that holds a dtype's elements; None where there is none yet."""
-    if of.name == "float32":
+    if of.name in _FLOATS:
         return FLOAT
     return WHOLE if of.name in (*_NARROW, *_WIDE) else None
 
@@ -36,7 +38,9 @@ def own_range(of: DType) -> tuple[float, float]:
 
 
 def narrowed(of: DType, text: str) -> str:
-    """Return WGSL that cuts an i32 to the width of a dtype, as a conversion in C does."""
+    """Return WGSL that makes a number of `storage` one of the dtype, as a conversion in C does: cut, or rounded."""
+    if of.name == "float16":
+        return f"nx_to_half({text})"
     if of.name == "bool" or of.size >= 4:
         return text
     if of.name.startswith("u"):

@@ -24,9 +24,10 @@ MOST_DEEP = 64
 MOST_SHARED = DEFAULT_LIMITS["maxComputeWorkgroupStorageSize"]
 
 _ATTRIBUTES = r"((?:@\w+\s*(?:\([^)]*\))?\s*)*)"
-_VARIABLE = re.compile(_ATTRIBUTES + r"\bvar\s*<([^>]*)>\s*(\w+)\s*:\s*([^;]+);")
+_VARIABLE = re.compile(_ATTRIBUTES + r"\bvar\s*(?:<([^>]*)>)?\s*(\w+)\s*:\s*([^;]+);")
 _OVERRIDE = re.compile(_ATTRIBUTES + r"\boverride\s+(\w+)\s*(?::\s*(\w+)\s*)?(=[^;]*)?;")
 _ENTRY = re.compile(_ATTRIBUTES + r"\bfn\s+main\s*\(")
+_STAGE = re.compile(r"@(?:compute|vertex|fragment)\b")
 _DIRECTIVE = re.compile(r"\b(enable|requires)\s+([\w\s,]+);")
 _WHOLE_TYPES = ("u32", "i32")
 
@@ -96,6 +97,8 @@ def read_shader(what: str, source: str) -> UserShader:
     """Read a user's shader; `what` names it in messages. Raises InputError for what no contract allows."""
     if not isinstance(source, str):
         raise InputError(f"{what} must be the text of a WGSL module, got {type(source).__name__}")
+    if "\0" in source:
+        raise InputError(f"{what} has a NUL character, at {source.index(chr(0))}")
     text = _without_comments(source)
     for opening, closing in ("{}", "()"):
         if text.count(opening) != text.count(closing):
@@ -106,7 +109,7 @@ def read_shader(what: str, source: str) -> UserShader:
             f"{what} says `{directive[1]} {directive[2].strip()};`: it must run in every browser, without extensions"
         )
     entries = [m for m in _ENTRY.finditer(text) if "@compute" in m[1]]
-    if len(entries) != 1 or text.count("@compute") != 1:
+    if len(entries) != 1 or len(_STAGE.findall(text)) != 1:
         raise InputError(f"{what} must have one entry point, an @compute function called main")
     workgroup = _workgroup(what, entries[0][1])
     shared = workgroup_bytes(text)

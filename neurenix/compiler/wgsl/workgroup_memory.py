@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 _SHARED = re.compile(r"\bvar\s*<\s*workgroup\s*>\s*\w+\s*:\s*([^;]+);")
 _NAMED = re.compile(r"\b(?:const|override)\s+(\w+)\s*(?::\s*\w+\s*)?=\s*([^;]+);")
-_VECTOR = re.compile(r"vec([234])(?:<(?:f32|i32|u32|f|i|u)>|[fiu])")
+_VECTOR = re.compile(r"vec([234])(?:<(f32|i32|u32|f16)>|([fiuh]))")
 _OPERATIONS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
 }  # fmt: skip
@@ -31,11 +31,12 @@ def workgroup_bytes(text: str) -> int:
 
 
 def _bytes(kind: str, names: Mapping[str, int]) -> int | None:
-    if re.fullmatch(r"[fiu]32|bool|atomic<[iu]32>", kind):
-        return 4
+    if re.fullmatch(r"[fiu]32|bool|atomic<[iu]32>|f16", kind):
+        return 2 if kind == "f16" else 4
     vector = _VECTOR.fullmatch(kind)
     if vector:
-        return 16 if vector[1] == "3" else 4 * int(vector[1])
+        width = 2 if vector[2] == "f16" or vector[3] == "h" else 4
+        return width * (4 if vector[1] == "3" else int(vector[1]))
     if not kind.startswith("array<") or not kind.endswith(">"):
         return None
     element, _, length = kind[6:-1].rstrip(",").rpartition(",")

@@ -19,6 +19,8 @@ VENDORS = {
     0x10005: "Mesa",
 }
 _MIB = 1 << 20
+# What shaders make use of, by wgpu's names.
+_FEATURES = {"shader-f16": "float16", "subgroup": "subgroups"}
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,8 @@ def _adapter_rows(adapters: Adapters) -> list[tuple[str, str]]:
         what = f"{a.name}: {a.vendor} through {a.backend}, {'software' if a.software else a.kind}"
         rows.append(("webgpu", f"{what}; {'answers' if a.problem is None else a.problem}"))
         binding, buffer = (a.limits.get(n, 0) // _MIB for n in ("max-storage-buffer-binding-size", "max-buffer-size"))
-        half = ", float16" if "shader-f16" in a.features else ""
-        rows.append(("", f"binding {binding} MiB, buffer {buffer} MiB{half}; driver {a.driver or 'unnamed'}"))
+        more = "".join(f", {what}" for name, what in _FEATURES.items() if name in a.features)
+        rows.append(("", f"binding {binding} MiB, buffer {buffer} MiB{more}; driver {a.driver or 'unnamed'}"))
     return rows or [("webgpu", "no adapter")]
 
 

@@ -2,10 +2,18 @@
 
 /** @import { ErrorCode } from './types.js' */
 
+// Folders of models bring a copy of the runtime each; their errors know each other by this.
+const MARK = Symbol.for('neurenix.error');
+
 /** An error with a stable `code`, the same as in Python. Match on the code, not on the message. */
 export class NeurenixError extends Error {
   /** @type {'NeurenixError'} */
   name = 'NeurenixError';
+
+  /** @param {any} value */
+  static [Symbol.hasInstance](value) {
+    return this === NeurenixError ? value?.[MARK] === true : super[Symbol.hasInstance](value);
+  }
 
   /**
    * @param {ErrorCode} code
@@ -15,6 +23,10 @@ export class NeurenixError extends Error {
   constructor(code, message, options) {
     super(message, options);
     this.code = code;
+  }
+
+  get [MARK]() {
+    return true;
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { within } from './deadline.js';
 import { NeurenixError } from './errors.js';
+import { narrowHalves } from './half.js';
 import { allocate, describe, isDType, isShape, product, show } from './tensor.js';
 
 /** @import { DType, TypedArray } from './types.js' */
@@ -11,8 +12,8 @@ import { allocate, describe, isDType, isShape, product, show } from './tensor.js
 const DOWNLOAD_MS = 60_000;
 
 /**
- * Values on a GPU, row-major, 4 bytes each: float32 as they are, whole numbers and conditions as 32-bit
- * integers.
+ * Values on a GPU, row-major, 4 bytes each: float32 as they are, float16 as float32 of the same values, whole
+ * numbers and conditions as 32-bit integers.
  * @template {DType} [D=DType]
  * @implements {PublicGpuTensor<D>}
  */
@@ -178,6 +179,7 @@ export function scoped(device, work) {
 export function widen(bytes, dtype) {
   const { buffer, byteOffset, byteLength } = bytes;
   if (dtype === 'float32') return new Float32Array(buffer, byteOffset, byteLength / 4);
+  if (dtype === 'float16') return narrowHalves(new Float32Array(buffer, byteOffset, byteLength / 4));
   const values = new Int32Array(buffer, byteOffset, byteLength / 4);
   if (dtype === 'int32') return values;
   const data = allocate(dtype, values.length);

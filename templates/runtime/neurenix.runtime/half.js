@@ -33,3 +33,22 @@ export function toHalf(value) {
   // What carries over into the next exponent does so in the bits as well.
   return sign | ((exponent + 14) * 1024 + rounded);
 }
+
+/**
+ * The numbers that an array of bits stands for, as float32, which holds them all.
+ * @param {Uint16Array} bits
+ */
+export function widenHalves(bits) {
+  const Half = /** @type {any} */ (globalThis).Float16Array; // not every browser has it
+  if (!Half) return Float32Array.from(bits, fromHalf);
+  return new Float32Array(new Half(bits.buffer, bits.byteOffset, bits.length));
+}
+
+/**
+ * The bits of the float16 nearest to each number.
+ * @param {Float32Array<ArrayBuffer>} values
+ */
+export function narrowHalves(values) {
+  const Half = /** @type {any} */ (globalThis).Float16Array;
+  return Half ? new Uint16Array(new Half(values).buffer) : Uint16Array.from(values, toHalf);
+}

@@ -65,6 +65,8 @@ export interface ShaderRow {
   readonly name: string;
   readonly from: number;
   readonly to: number;
+  /** Where the text for a device with subgroups lies, if there is another one. */
+  readonly subgroups: { readonly from: number; readonly to: number } | null;
   readonly bindings: readonly ('read' | 'write')[];
   readonly params: number;
 }
@@ -92,7 +94,12 @@ export interface ShaderTable {
   }[];
   readonly half: ShaderTable | null;
   readonly tolerance: number;
+  /** Of whole inputs that may not be all that 32 bits hold. */
+  readonly ends: ReadonlyMap<string, Ends>;
 }
+
+/** The least and the most that a value may be. */
+export type Ends = readonly [least: number, most: number];
 
 /** A device that models share. `lost` is why it is no use any more. */
 export interface HeldDevice {

@@ -11,6 +11,12 @@ import { describe } from './tensor.js';
 /** @import { Entry, LoadOptions } from './types.js' */
 
 const DEVICES = ['auto', 'webgpu', 'wasm'];
+/** @type {Record<keyof LoadOptions, string>} */
+const OPTIONS = {
+  device: 'string', deadline: 'number', onFallback: 'function', threads: 'number', worker: 'boolean',
+  onProgress: 'function', signal: 'object', fetch: 'function', strict: 'boolean',
+};
+const told = /** @type {any} */ (globalThis)[Symbol.for('neurenix.threads.1')] ??= { noticed: false };
 
 /**
  * Load the model that NAME.js describes.
@@ -32,6 +38,8 @@ export async function load(entry, path, options = {}) {
     signal: transfer.signal,
   };
   try {
+    // On its way while the manifest is: who needs it imports it again, and hears what is wrong with it.
+    if (options.device === 'webgpu') import('./webgpu.js').catch(() => {});
     const { file, size, sha256 } = entry.manifest;
     const manifest = parseManifest(await fetchVerified({ name: file, size, sha256 }, source), file);
     acceptThreads(manifest, options);
@@ -45,7 +53,12 @@ export async function load(entry, path, options = {}) {
 }
 
 /** @param {LoadOptions} options */
-function checkOptions({ device = 'auto', threads = 1, worker = false, deadline = 1 }) {
+function checkOptions(options) {
+  if (typeof options !== 'object' || options === null) {
+    throw new NeurenixError('bad_input',
+      `The options are an object: loadModel(path, { device: 'auto' }), not ${describe(options)}.`);
+  }
+  const { device = 'auto', threads = 1, worker = false, deadline = 1 } = options;
   if (!DEVICES.includes(device)) {
     throw new NeurenixError('bad_input',
       `options.device is '${device}'. ${didYouMean(String(device), DEVICES)}`);
@@ -61,21 +74,28 @@ function checkOptions({ device = 'auto', threads = 1, worker = false, deadline =
     throw new NeurenixError('bad_input',
       `options.threads is ${threads}; it must be a whole number of at least 1.`);
   }
+  for (const [name, value] of Object.entries(options)) {
+    const kind = OPTIONS[/** @type {keyof LoadOptions} */ (name)];
+    if (!kind) throw new NeurenixError('bad_input', `There is no option '${name}'. ${didYouMean(name, Object.keys(OPTIONS))}`);
+    if (value !== undefined && typeof value !== kind) {
+      throw new NeurenixError('bad_input', `options.${name} must be of type ${kind}, not ${describe(value)}.`);
+    }
+  }
 }
 
-let noticed = false;
-
 /**
- * This version has one thread: say so, once a page, or refuse when `strict`.
+ * This version has one thread: say so, once a page, or refuse when `strict` and the page asks for more.
  * @param {Manifest} manifest
  * @param {LoadOptions} options
  */
 function acceptThreads({ name, wantsThreads }, { threads, strict = false }) {
   if (threads === undefined ? !wantsThreads : threads === 1) return;
   const reason = `'${name}' asks for threads, and runs on one: this version has no more.`;
-  if (strict) throw new NeurenixError('unsupported', `${reason} Load it with threads: 1, or without strict.`);
-  if (!noticed) console.info(`neurenix: ${reason} The answers are the same.`);
-  noticed = true;
+  if (strict && threads !== undefined) {
+    throw new NeurenixError('unsupported', `${reason} Load it with threads: 1, or without strict.`);
+  }
+  if (!told.noticed) console.info(`neurenix: ${reason} The answers are the same.`);
+  told.noticed = true;
 }
 
 /**

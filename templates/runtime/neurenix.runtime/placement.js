@@ -206,6 +206,7 @@ export class Placement {
    * @param {NeurenixError} failure
    */
   async #again(call, keep, failure) {
+    const lost = this.#gpu?.gpuDevice ?? null;
     this.#gpu?.dispose();
     this.#gpu = null;
     let fresh = null;
@@ -217,6 +218,15 @@ export class Placement {
       this.#recoveries += 1;
       return answer;
     } catch (error) {
+      if (fresh && !this.#disposed) {
+        try {
+          await Promise.all(call.arrays.map((array) => here(array, lost)));
+        } catch (gone) { // nothing could answer this call; the fresh device is for the next
+          this.#gpu = fresh;
+          this.#recoveries += 1;
+          throw gone;
+        }
+      }
       fresh?.dispose();
       if (this.#disposed) throw disposed(this.#manifest.name);
       if (this.#first === 'webgpu' && this.#options.strict) throw error;

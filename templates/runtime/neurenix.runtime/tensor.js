@@ -197,7 +197,7 @@ export function show(shape) {
  * @param {unknown} value
  */
 export function describe(value) {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   if (isTensor(value)) return `a ${value.dtype} tensor of shape ${show(value.shape)}`;
   if (ArrayBuffer.isView(value)) {
     const { length, byteLength } = /** @type {Uint8Array} */ (value);

@@ -79,7 +79,8 @@ export declare class Tensor<D extends DType = DType> {
 }
 
 /**
- * A tensor that stayed on the GPU: values row-major, 4 bytes each, whole numbers and conditions as 32-bit integers.
+ * A tensor that stayed on the GPU: values row-major, 4 bytes each, float16 as float32, whole numbers and conditions as
+ * 32-bit integers.
  * The next model takes it as it is. Dispose of it once the calls that take it are answered: its buffer then serves
  * another call.
  */
@@ -172,8 +173,9 @@ export interface LoadOptions {
   /** Used in place of the global `fetch`. */
   fetch?: Fetch;
   /**
-   * Throw where the runtime would otherwise settle for less: fewer threads, another device. A model that needs NaN or
-   * infinities stays off the GPU then, since WGSL lets one ignore them: `auto` takes WebAssembly, `webgpu` is refused.
+   * Throw where the runtime would otherwise settle for less: fewer threads than `threads`, another device. A model
+   * that needs NaN or infinities stays off the GPU then, since WGSL lets one ignore them: `auto` takes WebAssembly,
+   * `webgpu` is refused.
    */
   strict?: boolean;
 }
@@ -187,6 +189,8 @@ export interface GpuStats {
   readonly adapter: string;
   /** Whether the adapter is software, and no GPU. */
   readonly software: boolean;
+  /** Whether it runs the shaders for a GPU with subgroups: false where it has none, or no shader has a use for them. */
+  readonly subgroups: boolean;
   /** The page's device: buffers of it may be passed as inputs. */
   readonly device: GpuDevice;
   readonly pipelines: number;

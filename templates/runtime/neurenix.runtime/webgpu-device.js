@@ -8,8 +8,10 @@ import { message } from './gpu-tensor.js';
 
 
 const LOSS_MS = 500;
-/** What a device must have for float16; each gets it that can. */
+/** What a device must have for float16, and to read a neighbour's value; each gets what it can. */
 export const HALF = 'shader-f16';
+export const SUBGROUPS = 'subgroups';
+const WANTED = /** @type {const} */ ([HALF, SUBGROUPS]);
 
 /** @type {{ held: HeldDevice[], turn: Promise<unknown> }} */
 const page = /** @type {any} */ (globalThis)[Symbol.for('neurenix.gpu.1')] ??= { held: [], turn: Promise.resolve() };
@@ -53,7 +55,7 @@ async function find(limits, { software, deadline }) {
       throw unavailable(`${name} gives ${missing} = ${/** @type {any} */ (adapter.limits)[missing]}; `
         + `the model needs ${limits[missing]}`);
     }
-    const requiredFeatures = [...adapter.features].includes(HALF) ? /** @type {const} */ ([HALF]) : [];
+    const requiredFeatures = WANTED.filter((feature) => adapter.features.has(feature));
     const device = await within(
       adapter.requestDevice({ label: 'neurenix', requiredFeatures, requiredLimits: { ...limits } }), deadline, late);
     return hold(device, name, isSoftware);

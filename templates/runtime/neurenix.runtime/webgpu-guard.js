@@ -6,6 +6,10 @@ import { message, scoped } from './gpu-tensor.js';
 
 /** @import { HeldDevice } from './internal.js' */
 
+/** How often, and every how many milliseconds, the browser is made to look whether a GPU is done. */
+const NUDGES = 4;
+const NUDGE_MS = 1;
+
 export class Guard {
   #model;
   #held;
@@ -41,6 +45,7 @@ export class Guard {
     const { result, problem } = this.#begin(what, work);
     const { mapped } = /** @type {{ mapped?: Promise<void> }} */ (result ?? {});
     mapped?.catch(() => {}); // it is awaited below, unless the deadline passes
+    if (mapped) nudge(this.#held.device, mapped);
     try {
       const [error] = await this.within(what, Promise.all([problem, mapped]));
       if (error || this.#held.lost) {
@@ -91,4 +96,23 @@ export class Guard {
       throw cause instanceof NeurenixError ? cause : this.failure(what, message(cause), cause);
     }
   }
+}
+
+/**
+ * Make the browser look whether what it was given is done. Chromium does when a device is told anything, and
+ * otherwise every 2 ms, which a small model need not take.
+ * @param {GPUDevice} device
+ * @param {Promise<void>} mapped
+ */
+function nudge(device, mapped) {
+  let left = NUDGES;
+  const tell = () => {
+    device.pushErrorScope('internal'); // the least that there is to tell
+    device.popErrorScope().catch(() => {}); // what fails is heard of where it is awaited
+    left -= 1;
+    if (left) timer = setTimeout(tell, NUDGE_MS);
+  };
+  let timer = setTimeout(tell, NUDGE_MS);
+  const stop = () => clearTimeout(timer);
+  mapped.then(stop, stop);
 }

@@ -5,7 +5,7 @@ import { readFile, readSize } from './manifest.js';
 import { ARRAYS, isDType, product } from './tensor.js';
 
 /** @import { Field } from './field.js' */
-/** @import { DispatchRow, Manifest, Region, ShaderRow, ShaderTable } from './internal.js' */
+/** @import { DispatchRow, Ends, Manifest, Region, ShaderRow, ShaderTable } from './internal.js' */
 /** @import { Size } from './types.js' */
 
 const ALIGNMENT = 256;
@@ -16,6 +16,7 @@ const LIMITS = [
   'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX',
 ];
 // What holds each dtype's values on a GPU; those that are missing have no shaders.
+const FLOATS = ['float32', 'float16'];
 const WHOLE = ['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64', 'bool'];
 
 /**
@@ -60,10 +61,26 @@ function readShaders(manifest, webgpu, half) {
     tensors: root.get('tensors').list((tensor) => readTensor(tensor, manifest.memory.weights)),
     half,
     tolerance: webgpu.has('tolerance') ? webgpu.get('tolerance').number() : 0,
+    ends: webgpu.has('inputs') ? readEnds(webgpu.get('inputs'), manifest) : new Map(),
   };
   checkText(table, webgpu);
   checkPorts(table, manifest, webgpu);
   return table;
+}
+
+/**
+ * @param {Field} field
+ * @param {Manifest} manifest
+ * @returns {ReadonlyMap<string, Ends>}
+ */
+function readEnds(field, { inputs }) {
+  return new Map(Object.keys(field.object()).map((name) => {
+    const port = inputs.find((input) => input.name === name);
+    if (!port || !WHOLE.includes(port.dtype)) throw field.get(name).error('is no input of whole numbers');
+    const [least, most, ...more] = field.get(name).list((end) => end.integer(-(2 ** 31), 2 ** 31 - 1));
+    if (more.length || !(least <= most)) throw field.get(name).error('is no pair of a least and a most');
+    return [name, [least, most]];
+  }));
 }
 
 /**
@@ -109,8 +126,8 @@ function readRegion(field, buffers) {
 function readShader(field) {
   return {
     name: field.get('name').text(),
-    from: field.get('from').integer(),
-    to: field.get('to').integer(),
+    ...readText(field),
+    subgroups: field.has('subgroups') ? readText(field.get('subgroups')) : null,
     bindings: field.get('bindings').list((binding) => {
       const access = binding.text();
       if (access !== 'read' && access !== 'write') throw binding.error('is neither read nor write');
@@ -118,6 +135,11 @@ function readShader(field) {
     }, 1),
     params: field.get('params').integer(0, MOST_PARAMS),
   };
+}
+
+/** @param {Field} field */
+function readText(field) {
+  return { from: field.get('from').integer(), to: field.get('to').integer() };
 }
 
 /**
@@ -184,7 +206,8 @@ function readTensor(field, end) {
  * @param {Field} webgpu
  */
 function checkText({ shaders, file }, webgpu) {
-  const end = shaders.reduce((at, { from, to }) => (from === at && to > from ? to : NaN), 0);
+  const texts = shaders.flatMap((shader) => [shader, ...(shader.subgroups ? [shader.subgroups] : [])]);
+  const end = texts.reduce((at, { from, to }) => (from === at && to > from ? to : NaN), 0);
   if (end !== file.size) throw webgpu.get('shaders').error(`are not the ${file.size} bytes of ${file.name}`);
 }
 
@@ -199,7 +222,7 @@ function checkPorts({ regions, tensors, tolerance }, { inputs, outputs, dims }, 
   /** @type {(name: string, dtype: string, count: number, half?: boolean) => void} */
   const fit = (name, dtype, count, half = false) => {
     const region = regions.get(name);
-    const type = dtype === 'float32' ? 'f32' : WHOLE.includes(dtype) ? 'i32' : 'none';
+    const type = FLOATS.includes(dtype) ? 'f32' : WHOLE.includes(dtype) ? 'i32' : 'none';
     const fits = region?.type === type || (half && type === 'f32' && region?.type === 'f16');
     if (!region || !fits || !((region.type === 'f16' ? 2 : 4) * count <= region.size)) {
       throw webgpu.get('regions').error(`have no place for '${name}', ${count} elements of ${dtype}`);

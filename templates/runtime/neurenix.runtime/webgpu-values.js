@@ -1,18 +1,41 @@
-// Inputs and parameters as a GPU holds them: 4 bytes an element, whole numbers as i32, or float16.
+// Inputs and parameters as a GPU holds them: 4 bytes an element, floats as f32, whole numbers as i32. A table
+// for devices with float16 has parameters of 2 bytes as well.
 
 import { NeurenixError } from './errors.js';
-import { toHalf } from './half.js';
+import { fetchValues } from './gpu-tensor.js';
+import { narrowHalves, widenHalves } from './half.js';
 
-/** @import { OnGpu, Port } from './internal.js' */
+/** @import { Ends, OnGpu, Port } from './internal.js' */
 /** @import { DType, TypedArray } from './types.js' */
 
+/** What every whole number on a GPU is between. */
+const WORD = /** @type {Ends} */ ([-(2 ** 31), 2 ** 31 - 1]);
+
 /**
- * An input as the GPU holds it. Whole numbers have 32 bits there: those that need more are for WebAssembly.
+ * The inputs of a call, with those brought here whose values must be looked at: their ends are narrower than
+ * those of 32 bits.
+ * @param {readonly (TypedArray | OnGpu)[]} arrays
+ * @param {readonly Port[]} ports
+ * @param {ReadonlyMap<string, Ends>} ends
+ * @param {GPUDevice} device
+ */
+export async function readable(arrays, ports, ends, device) {
+  const hidden = arrays.map((values, i) => ends.has(ports[i].name) && !ArrayBuffer.isView(values));
+  if (!hidden.includes(true)) return arrays;
+  return Promise.all(arrays.map((values, i) => {
+    return hidden[i] ? fetchValues(/** @type {OnGpu} */ (values), device) : values;
+  }));
+}
+
+/**
+ * An input as the GPU holds it. Whole numbers have 32 bits there, or narrower ends: those beyond are for
+ * WebAssembly.
  * @param {TypedArray | OnGpu} values
  * @param {Port} port
  * @param {GPUDevice} device
+ * @param {Ends} [ends]
  */
-export function toWords(values, port, device) {
+export function toWords(values, port, device, ends = WORD) {
   if (!ArrayBuffer.isView(values)) {
     const { tensor } = values;
     if (!tensor) return values;
@@ -23,16 +46,26 @@ export function toWords(values, port, device) {
     return { ...values, buffer: /** @type {GPUBuffer} */ (tensor.buffer) };
   }
   if (values instanceof Float32Array) return /** @type {Float32Array<ArrayBuffer>} */ (values);
+  if (port.dtype === 'float16') return widenHalves(/** @type {Uint16Array} */ (values));
   const words = new Int32Array(values.length);
   for (let i = 0; i < words.length; i++) {
     const value = Number(values[i]);
     words[i] = value;
-    if (words[i] !== value) {
-      throw new NeurenixError('unsupported',
-        `Input '${port.name}' holds ${values[i]}; a GPU's whole numbers have 32 bits.`);
-    }
+    if (words[i] !== value || value < ends[0] || value > ends[1]) throw beyond(values[i], port, ends);
   }
   return words;
+}
+
+/**
+ * @param {number | bigint} value
+ * @param {Port} port
+ * @param {Ends} ends
+ */
+function beyond(value, { name }, [least, most]) {
+  const word = value < WORD[0] || value > WORD[1];
+  return new NeurenixError('unsupported', `Input '${name}' holds ${value}; ${word
+    ? "a GPU's whole numbers have 32 bits."
+    : `only from ${least} to ${most} is it shown that a GPU's 32 bits hold what the model makes of it.`}`);
 }
 
 /**
@@ -45,6 +78,7 @@ export function toWords(values, port, device) {
 export function wordsOf({ buffer, byteOffset }, dtype, offset, size) {
   const at = byteOffset + offset;
   if (dtype === 'float32') return new Float32Array(buffer, at, size / 4);
+  if (dtype === 'float16') return widenHalves(new Uint16Array(buffer, at, size / 2));
   const view = new DataView(buffer, at, size);
   const reader = READERS[dtype];
   if (!reader) throw new NeurenixError('unsupported', `A parameter is ${dtype}, which no shader holds.`);
@@ -59,14 +93,11 @@ const LARGEST_HALF = 65504;
  * @param {Float32Array<ArrayBuffer>} values
  */
 export function halvesOf(values) {
-  const length = values.length + values.length % 2;
-  const Half = /** @type {any} */ (globalThis).Float16Array; // not every browser has it
-  const made = Half ? new Half(length) : new Uint16Array(length);
+  const within = new Float32Array(values.length + values.length % 2);
   for (let i = 0; i < values.length; i++) {
-    const value = Math.max(-LARGEST_HALF, Math.min(LARGEST_HALF, values[i]));
-    made[i] = Half ? value : toHalf(value);
+    within[i] = Math.max(-LARGEST_HALF, Math.min(LARGEST_HALF, values[i]));
   }
-  return new Uint16Array(made.buffer);
+  return narrowHalves(within);
 }
 
 /** @type {Partial<Record<DType, { width: number, at: (view: DataView, at: number) => number | bigint }>>} */

@@ -9,17 +9,19 @@ import { fetchVerified } from './fetching.js';
 import { GpuTensor, message, widen } from './gpu-tensor.js';
 import { cut } from './lengths.js';
 import { product, Tensor } from './tensor.js';
-import { HALF, isLost, requestDevice } from './webgpu-device.js';
+import { HALF, isLost, requestDevice, SUBGROUPS } from './webgpu-device.js';
 import { blockSize, readTable } from './webgpu-table.js';
-import { halvesOf, toWords, wordsOf } from './webgpu-values.js';
+import { halvesOf, readable, toWords, wordsOf } from './webgpu-values.js';
 import { Guard } from './webgpu-guard.js';
 import { bindGroupOf, layoutsOf, makePipeline } from './webgpu-pipelines.js';
 
 /** @import { Call, Dims, HeldDevice, Manifest, OnGpu, Region } from './internal.js' */
 /** @import { ShaderTable, Source } from './internal.js' */
-/** @import { DType } from './types.js' */
+/** @import { DType, TypedArray } from './types.js' */
 
 const MOST_GROUPS = 65535; // of a dispatch, along each axis: no adapter gives more
+// How a GPU fails that is not what the shaders for subgroups take it for.
+const UNFIT = ['compile_failed', 'verification_failed', 'run_failed'];
 const SPARE_BUFFERS = 16; // of kept outputs, waiting for the next
 // Behind the plan's buffers: the params, what is read back, and the number of the call.
 const PARAMS = 0;
@@ -32,6 +34,7 @@ export class WebGPUBackend {
   threads = 1;
   #manifest;
   #table;
+  #subgroups;
   #held;
   #guard;
   #calls = 0;
@@ -53,10 +56,12 @@ export class WebGPUBackend {
    * @param {ShaderTable} table
    * @param {HeldDevice} held
    * @param {number} deadline
+   * @param {boolean} subgroups whether to take the texts for them, where the device has any
    */
-  constructor(manifest, table, held, deadline) {
+  constructor(manifest, table, held, deadline, subgroups) {
     this.#manifest = manifest;
     this.#table = table;
+    this.#subgroups = subgroups && hasSubgroups(table, held);
     this.variant = table.tolerance ? 'wgsl.f16' : 'wgsl';
     this.#held = held;
     this.#guard = new Guard(manifest.name, held, deadline);
@@ -78,17 +83,21 @@ export class WebGPUBackend {
     // Which shaders are wanted, the device says; where there are no others they are fetched meanwhile.
     const early = table.half ? null : fetchVerified(table.file, source);
     const [held] = await Promise.all([first, early]);
-    const prepare = async (/** @type {HeldDevice} */ on) => {
+    /** @type {(on: HeldDevice, subgroups: boolean) => Promise<WebGPUBackend>} */
+    const prepare = async (on, subgroups) => {
       const chosen = choose(on);
       const text = await (early ?? fetchVerified(chosen.file, source));
-      return new WebGPUBackend(manifest, chosen, on, deadline).#prepare(text, weights, prove);
+      return new WebGPUBackend(manifest, chosen, on, deadline, subgroups).#prepare(text, weights, prove);
     };
     try {
-      return await prepare(held);
+      return await prepare(held, true);
     } catch (error) {
       // The device that models share may be lost before anybody can know, and any device while it gets ready.
-      if (!await isLost(held)) throw error;
-      return prepare(await requestDevice(table.limits, { software, deadline }));
+      // Or its subgroups are not what the shaders for them take them for.
+      const lost = await isLost(held);
+      const unfit = error instanceof NeurenixError && UNFIT.includes(error.code);
+      if (!lost && !(unfit && hasSubgroups(choose(held), held))) throw error;
+      return prepare(lost ? await requestDevice(table.limits, { software, deadline }) : held, false);
     }
   }
 
@@ -99,9 +108,12 @@ export class WebGPUBackend {
    */
   async #prepare(text, weights, prove) {
     try {
-      // Not one after the other: the shaders compile while the weights are on their way.
-      const [, bytes] = await Promise.all([this.#build(text), weights()]);
-      await this.#guard.checked('its weights could not be uploaded', () => this.#upload(bytes));
+      // Not one after the other: the shaders compile while the weights are on their way, and go to the GPU.
+      const { compiled, bound } = this.#build(text);
+      const uploaded = Promise.all([weights(), bound]).then(([bytes]) => {
+        return this.#guard.checked('its weights could not be uploaded', () => this.#upload(bytes));
+      });
+      [this.#pipelines] = await Promise.all([compiled, uploaded]);
       await prove(this);
       return this;
     } catch (error) {
@@ -125,6 +137,7 @@ export class WebGPUBackend {
     const { device, adapter, software } = this.#held;
     return Object.freeze({
       adapter, software, device,
+      subgroups: this.#subgroups,
       pipelines: this.#pipelines.length,
       bindGroups: this.#groups.length,
       buffers: this.#buffers.length + this.#spare.length,
@@ -142,7 +155,12 @@ export class WebGPUBackend {
    */
   async run({ dims, arrays }, keep = false) {
     const { inputs, outputs } = this.#manifest;
-    const words = arrays.map((values, i) => toWords(values, inputs[i], this.#held.device));
+    const { device } = this.#held;
+    const { ends } = this.#table;
+    const seen = ends.size ? await readable(arrays, inputs, ends, device).catch((error) => {
+      throw this.#blamed(error, arrays);
+    }) : arrays;
+    const words = seen.map((values, i) => toWords(values, inputs[i], device, ends.get(inputs[i].name)));
     const whole = outputs.filter(({ lengths }) => !lengths.length);
     const kept = new Set(keep ? whole.map(({ name }) => name) : []);
     const ports = outputs.flatMap((port) => [
@@ -157,9 +175,7 @@ export class WebGPUBackend {
       return this.#submit(words, this.#plan(dims), own, ports, dims);
     }, () => this.#read(0)).catch((error) => {
       own.forEach((buffer) => this.#giveBack(buffer));
-      if (this.#held.lost || !words.some(isPagesOwn)) throw error;
-      throw new NeurenixError('bad_input',
-        `A buffer that was passed cannot be read: it must be of model.gpu.device, with COPY_SRC. ${error.message}`, { cause: error });
+      throw this.#blamed(error, words);
     });
     const bytes = this.#read(end);
     if (widen(bytes.subarray(-4), 'int32')[0] !== this.#stamp[0]) {
@@ -183,6 +199,18 @@ export class WebGPUBackend {
     }));
   }
 
+  /**
+   * An error of a call, or the page's mistake where it passed a buffer that nobody can read.
+   * @param {Error} error
+   * @param {readonly (TypedArray | OnGpu)[]} inputs
+   */
+  #blamed(error, inputs) {
+    if (this.#held.lost || !inputs.some(isPagesOwn)) return error;
+    return new NeurenixError('bad_input',
+      'A buffer that was passed cannot be read: it must be of model.gpu.device, with COPY_SRC. '
+      + error.message, { cause: error });
+  }
+
   dispose() {
     this.#guard.close();
     for (const buffer of [...this.#buffers, ...this.#spare]) buffer.destroy();
@@ -191,17 +219,17 @@ export class WebGPUBackend {
   }
 
   /** @param {Uint8Array} text of all shaders */
-  async #build(text) {
+  #build(text) {
     const { device } = this.#held;
     const { shaders, buffers, dispatches, paramsSize, regions } = this.#table;
     const layouts = layoutsOf(device, shaders);
     const pipelines = shaders.map((shader, i) => {
-      const code = new TextDecoder().decode(text.subarray(shader.from, shader.to));
+      const { from, to } = (this.#subgroups && shader.subgroups) || shader;
+      const code = new TextDecoder().decode(text.subarray(from, to));
       return makePipeline(device, shader, code, layouts[i], this.#manifest.name);
     });
-    const compiled = Promise.all(pipelines);
-    compiled.catch(() => {}); // it is awaited below, unless there are no buffers
-    await this.#guard.checked('its buffers could not be made', () => {
+    const compiled = this.#guard.within('its shaders did not compile', Promise.all(pipelines));
+    const bound = this.#guard.checked('its buffers could not be made', () => {
       const { STORAGE, COPY_SRC, COPY_DST, UNIFORM, MAP_READ } = GPUBufferUsage;
       const make = (/** @type {number} */ size, /** @type {number} */ usage) => {
         this.#buffers.push(device.createBuffer({ size, usage }));
@@ -218,7 +246,7 @@ export class WebGPUBackend {
         return bindGroupOf(device, layouts[row.shader], row, this.#buffers, params, block);
       });
     });
-    this.#pipelines = await this.#guard.within('its shaders did not compile', compiled);
+    return { compiled, bound };
   }
 
   /** @param {Uint8Array<ArrayBuffer>} bytes */
@@ -354,8 +382,16 @@ export class WebGPUBackend {
 }
 
 /**
+ * @param {ShaderTable} table
+ * @param {HeldDevice} held
+ */
+function hasSubgroups({ shaders }, { device }) {
+  return device.features.has(SUBGROUPS) && shaders.some(({ subgroups }) => subgroups !== null);
+}
+
+/**
  * Whether an input is a buffer of the page's own, bare or in a tensor.
- * @param {Float32Array | Int32Array | OnGpu} values
+ * @param {TypedArray | OnGpu} values
  */
 function isPagesOwn(values) {
   if (ArrayBuffer.isView(values)) return false;
