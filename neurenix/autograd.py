@@ -113,7 +113,8 @@ def _gradients(y: Tensor, g: Tensor) -> list[Tensor | None]:
     if ruled is not None:
         return list(ruled)
     if entry.op.expr is None:
-        raise GraphError(f"op '{entry.op.name}' has no gradient")
+        own = "" if entry.op.name in ops.OPS else ": register it with gradient=…"
+        raise GraphError(f"op '{entry.op.name}' has no gradient{own}")
     return [_elementwise(entry, i, g) if x.requires_grad else None for i, x in enumerate(entry.inputs)]
 
 

@@ -98,6 +98,7 @@ def register_op(  # type: ignore[misc]  # the overloads leave the options to thi
     """
 
     def register(function: Oracle) -> CustomOp:
+        ops.custom.check_name(name)
         inputs, found = _signature(name, function)
         defaults = {**found, **{k: _tuple(v) for k, v in (attrs or {}).items()}}
         unknown = sorted(set(defaults) - set(found))
@@ -105,6 +106,8 @@ def register_op(  # type: ignore[misc]  # the overloads leave the options to thi
             raise InputError(
                 f"attrs of '{name}' has '{unknown[0]}', which the oracle has not; it has {', '.join(found) or 'none'}"
             )
+        if isinstance(takes, str):
+            raise InputError(f"'{name}' takes {takes!r}: it is a list with the dtype of each input, as in [{takes!r}]")
         if takes is not None and inputs is not None and len(takes) != inputs:
             raise InputError(f"'{name}' takes {len(takes)} dtypes, and its oracle {inputs} inputs")
         folder = root or _folder(function)
@@ -234,8 +237,10 @@ def _read(name: str, source: str | Path, language: str, folder: Path) -> tuple[s
     if path.suffix != f".{language}":
         raise InputError(f"the source of '{name}' is '{source}': its name must end in .{language}")
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: what is no UTF-8, or no path
         raise InputError(f"the source of '{name}' cannot be read, {path}: {error}") from error
     return f"{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}.{language}", text
 

@@ -18,9 +18,9 @@ from neurenix.graph.graph import Array, Graph
 from neurenix.phynexus import availability
 from neurenix.phynexus.guarded_webgpu import GuardedWebGPUEngine
 
-# M, K and N of what is tried: less than a workgroup, no multiples of one, and several.
-_SHAPES = ((1, 1, 1), (3, 7, 5), (33, 20, 17), (8, 64, 40))
-_MOST_ROWS = 64
+# M, K and N of what is tried: less than a workgroup, no multiples of one, several, and many.
+_SHAPES = ((1, 1, 1), (3, 7, 5), (33, 20, 17), (8, 64, 40), (300, 9, 520))
+_MOST_ROWS = max(m for m, _, _ in _SHAPES)
 _BATCH = 3
 # How many of the numbers that differ a message shows.
 _SHOWN = 4

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
-from op_cases import NATIVE, WASM, assert_close, reference, run_forms
+from op_cases import assert_close, reference, run_forms
 
 from neurenix.nn import Module, ModuleList
 from neurenix.tensor import Tensor
 from neurenix.tensor.input_spec import read_spec
 from neurenix.trace import trace
-
-FORMS = [
-    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
 
 
 class _Side(Module):

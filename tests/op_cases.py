@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from neurenix import expr as ex
 from neurenix import ops
@@ -16,14 +17,16 @@ from neurenix.bundle.writer import BASE, memory_pages
 from neurenix.compiler import passes
 from neurenix.compiler.print_c import print_c
 from neurenix.compiler.schedule import schedule
-from neurenix.dtypes import dtype
-from neurenix.graph.builder import GraphBuilder
 from neurenix.graph.graph import Graph
 from neurenix.ops import Family, Op, types
+from neurenix.opsdoc.cases import Case as CalledRow
+from neurenix.opsdoc.cases import graph_of
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.reference import run_graph
 from neurenix.phynexus.wasm import WasmEngine
 from neurenix.toolchain import TARGETS, WASM_VARIANTS, compile_c, host_target
+
+__all__ = ["graph_of"]
 
 Array = np.ndarray[Any, Any]
 ABI = 7
@@ -31,13 +34,20 @@ NATIVE = tuple(v.name for v in TARGETS[host_target() or "x86_64-linux"].variants
 WASM = tuple(WASM_VARIANTS)
 
 
-@dataclass(frozen=True, repr=False)
-class Case:
-    """One call of a row."""
+def both(native: Sequence[str] = NATIVE, wasm: Sequence[str] = WASM) -> list[Any]:
+    """Return the parameters of a test that compiles for this CPU and to WebAssembly, marked with what each needs."""
+    return [
+        pytest.param(native, marks=pytest.mark.zig, id="native"),
+        pytest.param(wasm, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
+    ]
 
-    row: Op
-    arrays: tuple[Array, ...]
-    attrs: Mapping[str, Any]
+
+FORMS = both()
+
+
+@dataclass(frozen=True, repr=False)
+class Case(CalledRow):
+    """One call of a row, which tells itself in a line."""
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.arrays)
@@ -138,24 +148,6 @@ def taken_dtypes(row: Op, rng: np.random.Generator, count: int, precision: str) 
     return ["bool" if row.dtype is types.chosen and i == 0 else precision for i in range(count)]
 
 
-def graph_of(cases: Sequence[Case]) -> tuple[Graph, dict[str, Array]]:
-    """Return one graph with an output for each case, and its feeds. Operands that kernels take packed are constants."""
-    builder = GraphBuilder("cases", {})
-    feeds: dict[str, Array] = {}
-    outputs = {}
-    for at, case in enumerate(cases):
-        packing = (*(case.row.kernel.packing if case.row.kernel else ()), *[None] * len(case.arrays))
-        operands = []
-        for i, (array, layout) in enumerate(zip(case.arrays, packing)):
-            if layout is None:
-                feeds[f"x{at}_{i}"] = array
-                operands.append(builder.input(f"x{at}_{i}", dtype(array.dtype), array.shape))
-            else:
-                operands.append(builder.constant(array))
-        outputs[f"y{at}"] = builder.add(case.row.name, operands, case.attrs)
-    return builder.finish(outputs), feeds
-
-
 def engines(graph: Graph, forms: Sequence[str], optimize: bool = True) -> Iterator[tuple[str, Any]]:
     """Compile a graph and yield, for each form that runs on this machine, its engine."""
     plan, weights = schedule(passes.run(graph, optimize))
@@ -188,6 +180,37 @@ def run_forms(
 def reference(graph: Graph, feeds: Mapping[str, Array], dims: Mapping[str, int] | None = None) -> dict[str, Array]:
     """Return the oracles' answers in float64."""
     return run_graph(graph, feeds, dims or {}, precision="float64")
+
+
+def hold(
+    graph: Graph,
+    feeds: Sequence[tuple[Mapping[str, Array], Mapping[str, int]]],
+    forms: Sequence[str],
+    tolerance: float = 1e-5,
+    optimize: bool = True,
+) -> None:
+    """Compare every output of a graph, in each form that runs on this machine, with the oracles' in float64."""
+    expected = [reference(graph, arrays, dims) for arrays, dims in feeds]
+    ran = 0
+    for form, answers in run_forms(graph, feeds, forms, optimize):
+        ran += 1
+        for (_, dims), wanted, got in zip(feeds, expected, answers):
+            assert list(wanted) == list(got)
+            for name in wanted:
+                assert_close(wanted[name], got[name], tolerance, f"{name} on {form} with {dims}")
+    assert ran, f"none of {forms} runs here"
+
+
+def answers_of(cases: Sequence[Case], forms: Sequence[str]) -> Iterator[tuple[Case, str, Array, Array]]:
+    """Yield each case with a form that runs on this machine, the oracle's answer in float64, and that form's."""
+    graph, feeds = graph_of(cases)
+    expected = reference(graph, feeds)
+    ran = 0
+    for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
+        ran += 1
+        for at, case in enumerate(cases):
+            yield case, form, expected[f"y{at}"], answers[f"y{at}"]
+    assert ran, f"none of {forms} runs here"
 
 
 def assert_close(expected: Array, actual: Array, tolerance: float, what: str, relative: bool = False) -> None:

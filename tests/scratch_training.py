@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +104,10 @@ def image():
     from neurenix.nn import Conv2d
     return Conv2d(3, 4, 3)
 
+def with_examples(count=20):
+    rows = np.random.default_rng(0).normal(700, 30, (count, 4))
+    return Trained(train().model, examples={"x": rows})
+
 number = 3
 """
 
@@ -164,3 +170,20 @@ def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         "timeout": 60,
     }
     return Project(root, tmp_path / "cache", table={"models": {"m": model}})
+
+
+@pytest.fixture(scope="session")
+def made_before(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose model has been made, for `made` to copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        project = make_project(tmp_path_factory.mktemp("made"), patch)
+        project.build()
+    return project
+
+
+@pytest.fixture
+def made(made_before: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose model has been made: for tests of what comes after, which need not train again for it."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    root, cache = (Path(shutil.copytree(a, tmp_path / a.name)) for a in (made_before.root, made_before.cache))
+    return Project(root, cache, table=copy.deepcopy(made_before.table))

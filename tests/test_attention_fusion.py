@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gpu_cases import printed
-from op_cases import NATIVE, WASM, Array, assert_close, reference, run_forms
+from op_cases import FORMS, Array, assert_close, reference, run_forms
 from tracing import traced
 
 import neurenix
@@ -18,13 +18,9 @@ from neurenix.compiler.schedule import schedule
 from neurenix.graph.graph import Graph
 from neurenix.nn import TransformerEncoderLayer
 from neurenix.nn.functional import scaled_dot_product_attention as attention
-from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter
+from neurenix.phynexus.webgpu import WebGPUEngine
 from neurenix.trace import trace
 
-FORMS = [
-    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
 HEADS = dict.fromkeys("qkv", "float32[n, 3, t, 8]")
 ROWS = dict.fromkeys("qkv", "float32[n, t, 24]")
 DIMS = {"n": (1, 2), "t": (1, 70)}
@@ -113,7 +109,6 @@ def test_fused_attention_is_compiled(forms: tuple[str, ...]) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(missing_adapter() is not None, reason=f"no WebGPU here: {missing_adapter()}")
 @pytest.mark.parametrize("name", FUSED)
 def test_fused_attention_answers_on_a_gpu(name: str) -> None:
     graph = _graph(name)

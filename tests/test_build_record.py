@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scratch_training import Project, make_project
+from scratch_training import Project, made, made_before, make_project
 
 from neurenix.cache import Cache
 from neurenix.project.build_record import BuiltModel, asked_key, recall, remember
 from neurenix.project.pipeline import model_sources
+
+__all__ = ["made", "made_before"]
 
 
 @pytest.fixture
@@ -40,9 +42,9 @@ def test_nothing_is_recalled_at_first(project: Project) -> None:
     assert recalled(project) is None
 
 
-def test_what_was_built_is_recalled(project: Project) -> None:
-    built = record(project)
-    found = recalled(project)
+def test_what_was_built_is_recalled(made: Project) -> None:
+    built = record(made)
+    found = recalled(made)
     assert found is not None
     (model,) = found
     assert (built.name, built.directory, built.metrics, built.report) == (
@@ -50,10 +52,10 @@ def test_what_was_built_is_recalled(project: Project) -> None:
     assert (False, False) == (model.trained_now, model.compiled_now)
 
 
-def test_a_project_in_another_folder_is_the_same(project: Project) -> None:
-    record(project)
-    project.root = project.root.rename(project.root.with_name("moved"))
-    assert recalled(project) is not None
+def test_a_project_in_another_folder_is_the_same(made: Project) -> None:
+    record(made)
+    made.root = made.root.rename(made.root.with_name("moved"))
+    assert recalled(made) is not None
 
 
 def edit_watched(project: Project) -> None:
@@ -94,30 +96,30 @@ def damage_bundle(project: Project) -> None:
     "change",
     [edit_watched, lose_watched, edit_module, add_module, edit_kernel, edit_table, reorder_inputs, damage_bundle],
 )
-def test_any_change_is_a_question_for_the_build(project: Project, change: Callable[[Project], None]) -> None:
-    record(project)
-    change(project)
-    assert recalled(project) is None
+def test_any_change_is_a_question_for_the_build(made: Project, change: Callable[[Project], None]) -> None:
+    record(made)
+    change(made)
+    assert recalled(made) is None
 
 
 @pytest.mark.parametrize("name", ["NEURENIX_PROFILE", "NEURENIX_TARGET"])
-def test_the_environment_is_part_of_the_question(project: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    record(project)
+def test_the_environment_is_part_of_the_question(made: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    record(made)
     monkeypatch.setenv(name, "other")
-    assert recalled(project) is None
+    assert recalled(made) is None
 
 
-def test_the_module_of_a_custom_op_is_a_part_of_the_record(project: Project) -> None:
-    module = project.root / "soft.py"
+def test_the_module_of_a_custom_op_is_a_part_of_the_record(made: Project) -> None:
+    module = made.root / "soft.py"
     module.write_text("LIMIT = 1\n", encoding="utf-8")
-    built = project.build()
+    built = made.build()
     (trained,) = [files for files in built.entries.values() if (files / "graph.npz").is_file()]
     text = json.dumps({"soft_clip": {"sha256": "0", "module": "soft"}})
     (trained / "ops.json").write_text(text, encoding="utf-8")
-    remember(asked(project), project.root, Cache(project.cache), model_sources(project.config()), (built,))
-    assert recalled(project) is not None
+    remember(asked(made), made.root, Cache(made.cache), model_sources(made.config()), (built,))
+    assert recalled(made) is not None
     module.write_text("LIMIT = 2\n", encoding="utf-8")
-    assert recalled(project) is None
+    assert recalled(made) is None
 
 
 def damage_graph(project: Project) -> None:
@@ -125,14 +127,14 @@ def damage_graph(project: Project) -> None:
     path.write_bytes(b"")
 
 
-def test_the_entries_that_an_sdist_carries_are_recalled_only_whole(project: Project) -> None:
-    built = record(project)
-    found = recall(asked(project), project.root, Cache(project.cache), entries=True)
+def test_the_entries_that_an_sdist_carries_are_recalled_only_whole(made: Project) -> None:
+    built = record(made)
+    found = recall(asked(made), made.root, Cache(made.cache), entries=True)
     assert found is not None
     assert built.entries == found.models[0].entries
-    assert model_sources(project.config()) == found.sources
-    damage_graph(project)
-    assert recall(asked(project), project.root, Cache(project.cache), entries=True) is None
+    assert model_sources(made.config()) == found.sources
+    damage_graph(made)
+    assert recall(asked(made), made.root, Cache(made.cache), entries=True) is None
 
 
 def test_what_answers_an_unchanged_build_imports_nothing_that_computes() -> None:

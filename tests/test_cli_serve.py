@@ -178,9 +178,7 @@ def test_a_project_is_seen_to_change_but_not_by_what_tools_write(
 ) -> None:
     for name in ("src", "dist", ".git", "src/__pycache__"):
         (tmp_path / name).mkdir()
-    if with_watchfiles:
-        pytest.importorskip("watchfiles")
-    else:
+    if not with_watchfiles:
         monkeypatch.setitem(sys.modules, "watchfiles", None)
     stop = threading.Event()
     with counted(watching.project_changes(tmp_path, stop, 0.05)) as seen:

@@ -71,7 +71,7 @@ def test_a_whole_table_is_read() -> None:
 
 def test_defaults_need_only_the_model() -> None:
     config = read(MODEL)
-    assert (1e-4, 3600, False) == (
+    assert (None, 3600, False) == (
         config.models["digits"].max_error,
         config.models["digits"].timeout,
         config.models["digits"].quantize,

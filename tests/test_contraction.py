@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from op_cases import NATIVE, WASM, assert_close, run_forms
+from op_cases import FORMS, assert_close, run_forms
 
 from neurenix import Tensor, einsum
 from neurenix.compiler import passes
@@ -20,10 +20,6 @@ from neurenix.phynexus.reference import run_graph
 from neurenix.trace import trace
 
 RNG = np.random.default_rng(5)
-FORMS = [
-    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
 EQUATIONS = [
     ("ij,jk->ik", (3, 4), (4, 5)), ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)),
     ("...ij,...jk", (2, 1, 3, 4), (3, 4, 5)), ("ii->i", (4, 4)), ("ii", (4, 4)), ("ijji->j", (3, 4, 4, 3)),

@@ -16,7 +16,6 @@ from neurenix.custom import register_op, unregister_op
 from neurenix.errors import BundleError, NeurenixError, UnsupportedError
 from neurenix.graph.cost import step_costs
 from neurenix.nn import Custom, Linear, Sequential
-from neurenix.phynexus.webgpu import missing_adapter
 from neurenix.wasm import export_to_wasm
 
 __all__ = ["no_custom_ops"]
@@ -78,7 +77,6 @@ def test_what_needs_the_oracle_or_the_source_says_so(device: str, tmp_path: Path
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(missing_adapter() is not None, reason="no adapter for WebGPU here")
 @pytest.mark.zig
 def test_a_device_that_nothing_was_shipped_for_is_left_to_the_cpu(tmp_path: Path) -> None:
     path, expected = exported(tmp_path)

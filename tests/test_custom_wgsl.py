@@ -16,13 +16,11 @@ from neurenix.bundle.reader import read_bundle
 from neurenix.custom import check_op, register_op, unregister_op
 from neurenix.errors import CompileError, DeviceError, InputError, UnsupportedError, VerificationError
 from neurenix.nn import Custom, Linear, Module, Sequential
-from neurenix.phynexus.webgpu import missing_adapter
 from neurenix.wasm import export_to_wasm
 
 pytest_plugins = ["browser", "gpu_browser"]
 __all__ = ["no_custom_ops"]
 
-needs_gpu = pytest.mark.skipif(missing_adapter() is not None, reason="no adapter for WebGPU here")
 
 CLIP_WGSL = """\
 override n: u32;
@@ -101,7 +99,6 @@ def registered(name: str, **changed: Any) -> Any:
 @pytest.mark.parametrize("name", OPS)
 @pytest.mark.gpu
 @pytest.mark.zig
-@needs_gpu
 def test_a_shader_that_is_right_gives_the_oracles_numbers(name: str) -> None:
     assert check_op(registered(name)) < 1e-5
 
@@ -121,7 +118,6 @@ WRONG: dict[str, tuple[str, list[tuple[str, str]]]] = {
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.gpu
 @pytest.mark.zig
-@needs_gpu
 def test_a_shader_that_is_wrong_is_told_with_its_numbers(name: str) -> None:
     op, edits = WRONG[name]
     text = OPS[op][1]["wgsl"]
@@ -134,7 +130,6 @@ def test_a_shader_that_is_wrong_is_told_with_its_numbers(name: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.zig
-@needs_gpu
 def test_a_shader_that_does_not_compile_is_told_with_the_compilers_words() -> None:
     with pytest.raises(CompileError, match=r"the shader of 'acme.clip'.*clampp"):
         check_op(registered("clip", wgsl=CLIP_WGSL.replace("clamp", "clampp")))
@@ -213,7 +208,6 @@ def _given(steps: int) -> Any:
 
 @pytest.mark.gpu
 @pytest.mark.zig
-@needs_gpu
 def test_a_bundle_answers_by_the_shader_where_the_op_is_not_registered(tmp_path: Path) -> None:
     path = exported(tmp_path)
     assert {"acme.clip", "acme.energy"} < {d.op for d in read_bundle(path).shaders().dispatches}
@@ -230,7 +224,6 @@ def test_a_bundle_answers_by_the_shader_where_the_op_is_not_registered(tmp_path:
 @pytest.mark.browser
 @pytest.mark.gpu
 @pytest.mark.zig
-@needs_gpu
 def test_a_bundle_answers_by_the_shader_and_by_the_kernel_in_chromium(
     gpu_chromium: Any, serve: Any, tmp_path: Path
 ) -> None:
@@ -261,7 +254,6 @@ def test_a_bundle_answers_by_the_shader_and_by_the_kernel_in_chromium(
 
 @pytest.mark.gpu
 @pytest.mark.zig
-@needs_gpu
 def test_a_model_on_a_device_answers_by_the_shader() -> None:
     model = Sequential(Linear(4, 3), Custom(registered("clip"), limit=0.5)).eval()
     x = Tensor(_given(3)[0])

@@ -23,6 +23,7 @@ from neurenix.device import (
     get_device_count,
 )
 from neurenix.errors import DeviceError, UnsupportedError
+from neurenix.golden_inputs import golden_cases
 from neurenix.nn import Linear
 from neurenix.trace import trace
 
@@ -134,7 +135,7 @@ def test_an_export_leaves_an_adapter_alone_that_brings_down_its_process(
     monkeypatch.setattr(verification, "WebGPUEngine", lambda *args: pytest.fail("the driver was asked in this process"))
     graph = trace(Linear(2, 2).eval(), {"x": "float32[1, 2]"})
     plan, weights = schedule(passes.run(graph))
-    cases = verification.golden_cases(graph, plan, 1e-4)
+    cases = golden_cases(graph, plan, 1e-4)
     assert {"reference"} == {*verification.verify(plan, weights, [], cases, 0, print_wgsl(plan, weights))}
 
 

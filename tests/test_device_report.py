@@ -13,12 +13,9 @@ from hosts import Pretend, adapter
 
 from neurenix.device import Device
 from neurenix.phynexus.detect import Browser, Driver, Host, Processor, adapter_process, adapters, drivers, processor
-from neurenix.phynexus.webgpu import missing_adapter
 
 pytest_plugins = ["pretend_host"]
 
-_MISSING = missing_adapter()
-gpu = [pytest.mark.gpu, pytest.mark.skipif(_MISSING is not None, reason=f"no WebGPU here: {_MISSING}")]
 
 # The names of NumPy's own detection, which reads CPUID and not /proc.
 NUMPY = {"avx": "AVX", "avx2": "AVX2", "fma": "FMA3", "f16c": "F16C", "avx512f": "AVX512F", "sse4_1": "SSE41",
@@ -181,7 +178,7 @@ def test_a_frozen_program_starts_no_copy_of_itself(monkeypatch: pytest.MonkeyPat
 class TestReal:
     """What is there, asked for real."""
 
-    pytestmark = gpu
+    pytestmark = pytest.mark.gpu
 
     def test_the_report_has_what_wgpu_says(self) -> None:
         import wgpu
@@ -216,11 +213,12 @@ class TestReal:
 
 
 def test_the_report_is_a_table_and_is_frozen(pretend: Pretend) -> None:
-    pretend(adapter("NVIDIA L4", "NVIDIA", driver="570", limits={"max-buffer-size": 1 << 30}, features=("shader-f16",)))
+    features = ("shader-f16", "subgroup")
+    pretend(adapter("NVIDIA L4", "NVIDIA", driver="570", limits={"max-buffer-size": 1 << 30}, features=features))
     report = Device.detect()
     text = repr(report)
     assert "webgpu    NVIDIA L4: NVIDIA through Vulkan, DiscreteGPU; answers" in text
-    assert "buffer 1024 MiB, float16; driver 570" in text
+    assert "buffer 1024 MiB, float16, subgroups; driver 570" in text
     assert f"{report.processor.cores} core" in text
     with pytest.raises(FrozenInstanceError):
         report.browser = None  # type: ignore[misc]

@@ -96,7 +96,6 @@ def test_a_section_names_its_class_and_says_the_way_out(code: str) -> None:
     ("dead", "instead"), [("", ""), ("(config.md)", "(configuration.md)"), ("(config.md)", "(config.md#no)")]
 )
 def test_the_site_is_built_and_a_dead_link_is_an_error(tmp_path: Path, dead: str, instead: str) -> None:
-    pytest.importorskip("mkdocs")
     docs = tmp_path / "docs"
     docs.mkdir()
     for page in [*PAGES, DOCS / "neurenix.schema.json", DOCS / "site.css"]:

@@ -19,8 +19,6 @@ from test_runtime_js import node
 
 from neurenix import load_model
 from neurenix.config import load_config
-from neurenix.frontends import load
-from neurenix.phynexus.reference import run_graph
 from neurenix.project.pipeline import BuiltModel, build_models
 from neurenix.state import save
 
@@ -124,26 +122,6 @@ def test_weights_find_their_places_by_name(tmp_path: Path) -> None:
     hidden = np.maximum(words @ weights["hidden.weight"].T + weights["hidden.bias"], 0)
     scores = np.exp(hidden @ weights["scores.weight"].T + weights["scores.bias"])
     np.testing.assert_allclose(answer(tagger, words=words)["tags"], scores / scores.sum(1, keepdims=True), rtol=1e-5)
-
-
-@pytest.mark.slow
-def test_the_weights_are_those_that_pytorch_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch")
-    write_recipe(tmp_path, "PyTorch weights, by name")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path / "src"))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
-        monkeypatch.delitem(sys.modules, name)
-    model = torch.nn.ModuleDict({"hidden": torch.nn.Linear(8, 16), "scores": torch.nn.Linear(16, 3)})
-    Path("weights").mkdir()
-    (saving,) = (text for _, _, text in BLOCK.findall(RECIPES["PyTorch weights, by name"]) if "save_file" in text)
-    exec(compile(saving, "docs/cookbook.md", "exec"), {"model": model})  # noqa: S102 - our own page
-    graph = load("weights/tagger.safetensors", architecture="app.tagger:Tagger", inputs={"words": "float32[2, 8]"})
-    words = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
-    with torch.no_grad():
-        expected = model["scores"](model["hidden"](torch.from_numpy(words)).relu()).softmax(-1).numpy()
-    (found,) = run_graph(graph, {"words": words}, {}).values()
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.zig

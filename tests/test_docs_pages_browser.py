@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ def _program() -> str:
 def test_the_program_of_the_page_prints_what_its_comments_say(open_models: OpenModel, tmp_path: Path) -> None:
     program = _program()
     page = open_models(*MODELS.values())
-    for name, ours in MODELS.items():
-        program = program.replace(f"./models/{name}/{name}.js", f"./webassembly_model/{ours}.js")
+    for name, ours in MODELS.items():  # as builds lay them out, each with a copy of the runtime
+        shutil.copytree(tmp_path / "site" / "webassembly_model", tmp_path / "site" / "models" / name)
+        program = program.replace(f"./models/{name}/{name}.js", f"./models/{name}/{ours}.js")
     (tmp_path / "site" / "program.js").write_text(program, encoding="utf-8")
     page.evaluate("import('./program.js')")
     said = re.findall(r"^\s*console\.log\(.*\);  // (.*)$", program, re.MULTILINE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from op_cases import NATIVE, WASM, Array, Case, graph_of, reference, run_forms
+from op_cases import NATIVE, WASM, Array, Case, answers_of, both, run_forms
 from tracing import traced
 
 from neurenix import cat, ops
@@ -19,10 +19,7 @@ from neurenix.phynexus.memory import read_inputs
 from neurenix.phynexus.reference import run_graph, run_plan, unpack_tensors
 from neurenix.tensor import Tensor
 
-FORMS = [
-    pytest.param(NATIVE[-1:], marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM[1:2], marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
+FORMS = both(NATIVE[-1:], WASM[1:2])
 
 
 def _case(name: str, *arrays: Any, **attrs: Any) -> Case:
@@ -60,13 +57,9 @@ CASES = [
 
 @pytest.mark.parametrize("forms", FORMS)
 def test_kernels_pass_over_what_is_empty(forms: tuple[str, ...]) -> None:
-    graph, feeds = graph_of(CASES)
-    expected = reference(graph, feeds)
-    for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
-        for at, case in enumerate(CASES):
-            wanted = expected[f"y{at}"]
-            assert wanted.shape == answers[f"y{at}"].shape, f"{case} on {form}"
-            np.testing.assert_array_equal(wanted, answers[f"y{at}"].astype(wanted.dtype), f"{case} on {form}")
+    for case, form, wanted, answer in answers_of(CASES, forms):
+        assert wanted.shape == answer.shape, f"{case} on {form}"
+        np.testing.assert_array_equal(wanted, answer.astype(wanted.dtype), f"{case} on {form}")
 
 
 def test_the_largest_of_none_is_the_least_of_its_dtype() -> None:

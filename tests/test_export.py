@@ -237,6 +237,24 @@ def test_a_failed_verification_keeps_the_old_bundle(tmp_path: Path) -> None:
     assert before == contents(tmp_path)
 
 
+def test_a_max_error_that_is_given_is_the_limit_and_otherwise_what_rounding_explains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+
+    def held(*arguments: Any) -> dict[str, float]:
+        limits.append(arguments[-1])
+        return {}
+
+    monkeypatch.setattr("neurenix.export.verify", held)
+    for given, tolerance in ((None, 1e-4), (1e-4, 1e-4), (1e-2, 1e-2)):
+        export_to_wasm(mlp(1), tmp_path, max_error=given, simd=False)
+        (manifest,) = tmp_path.glob("*.json")
+        cases = json.loads(manifest.read_text(encoding="utf-8"))["golden"]
+        assert {tolerance} == {case["tolerance"] for case in cases}
+    assert [1e-5, 1e-4, 1e-2] == limits
+
+
 def test_without_zig_the_old_bundle_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export_to_wasm(mlp(1), tmp_path)
     before = contents(tmp_path)

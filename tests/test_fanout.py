@@ -146,7 +146,8 @@ def test_dask_without_a_cluster_is_explained(project: Project, monkeypatch: pyte
 @pytest.fixture
 def cluster(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a cluster of two worker processes, which have a cache of their own."""
-    distributed = pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
+    import distributed
+
     monkeypatch.setenv("NEURENIX_CACHE_DIR", str(tmp_path / "workers-cache"))
     monkeypatch.setenv("PYTHONPATH", f"{os.environ['PYTHONPATH']}{os.pathsep}{Path(__file__).parent}")
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
@@ -178,7 +179,6 @@ def test_a_dask_cluster_trains_and_compiles_and_sends_the_results_back(
 
 @pytest.mark.filterwarnings("default")
 def test_a_scheduler_that_does_not_answer_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
     monkeypatch.setattr("neurenix.project.fanout.SCHEDULER_SECONDS", 1)
     project.table.update({"executor": "dask", "dask-scheduler": "tcp://127.0.0.1:1"})
     start = time.monotonic()

@@ -15,10 +15,15 @@ from exported_model import NAME, Edit, answer, edit, forged_number, images
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_hostile_manifest import VALUES, _nested, nodes
+from tracing import traced
 
 from neurenix.bundle.reader import read_bundle
+from neurenix.bundle.shaders import check_shaders, describe_shaders
+from neurenix.compiler import passes
+from neurenix.compiler.schedule import schedule
+from neurenix.compiler.wgsl import print_wgsl
 from neurenix.errors import BundleError, IntegrityError, NeurenixError, UnsupportedError
-from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter
+from neurenix.phynexus.webgpu import WebGPUEngine
 
 pytest_plugins = ["exported_bundle"]
 pytestmark = pytest.mark.zig
@@ -38,6 +43,13 @@ def dispatch(m: Any, at: int = 0) -> Any:
 
 def weights(m: Any) -> str:
     return str(m["tensors"][0]["name"])
+
+
+def widened(m: Any) -> Any:
+    """The last shader, its text cut in two: a byte, and the rest for subgroups."""
+    row = table(m)["shaders"][-1]
+    row.update(to=row["from"] + 1, subgroups={"from": row["from"] + 1, "to": row["to"]})
+    return row
 
 
 def written(m: Any) -> int:
@@ -72,6 +84,11 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "a text that overlaps": (lambda m: table(m)["shaders"][1].update({"from": 0}), "is not in the file"),
     "a text outside": (lambda m: table(m)["shaders"][-1].update(to=1 << 30), "is not in the file"),
     "a text that is not all": (lambda m: table(m)["shaders"][-1].update(to=table(m)["shaders"][-1]["to"] - 1), "bytes"),
+    "a text for subgroups that is none": (lambda m: widened(m).update(subgroups=None), "malformed"),
+    "a text for subgroups without an end": (lambda m: widened(m)["subgroups"].pop("to"), "lacks 'to'"),
+    "a text for subgroups on another": (lambda m: widened(m)["subgroups"].update({"from": 0}), "is not in the file"),
+    "a text for subgroups outside": (lambda m: widened(m)["subgroups"].update(to=1 << 30), "is not in the file"),
+    "an empty text for subgroups": (lambda m: widened(m)["subgroups"].update(to=1), "is not in the file"),
     "two shaders of one name": (
         lambda m: table(m)["shaders"][1].update(name=table(m)["shaders"][0]["name"]), "stands twice",
     ),
@@ -104,6 +121,9 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "flops that are none": (lambda m: table(m).update(flops=-1), "is no size"),
     "auto that is none": (lambda m: table(m).update(auto="yes"), "no condition"),
     "a reason that is none": (lambda m: table(m).update(special=1), "should be a text"),
+    "ends that are no table": (lambda m: table(m).update(inputs=7), "malformed"),
+    "ends of no input": (lambda m: table(m).update(inputs={"ghost": [0, 1]}), "'ghost', which is no input of whole"),
+    "ends of floats": (lambda m: table(m).update(inputs={"image": [0, 1]}), "'image', which is no input of whole"),
 }  # fmt: skip
 
 
@@ -112,6 +132,21 @@ def test_a_hostile_table_is_refused(bundle: Path, change: Edit, text: str) -> No
     edit(bundle, change)
     with pytest.raises(BundleError, match=text):
         read_bundle(bundle)
+
+
+ENDS = [7, [], [0], [0, 1, 2], [0.5, 1], ["0", 1], [False, 1], [0, 1 << 31], [-(1 << 31) - 1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("ends", ENDS, ids=map(str, ENDS))
+def test_ends_of_an_input_that_are_none_are_refused(ends: Any) -> None:
+    plan, weights = schedule(passes.run(traced(lambda x: x + 1, {"x": "int64[3]"})))
+    shaders = print_wgsl(plan, weights)
+    described = describe_shaders("m", shaders)
+    files = {"m.wgsl": {"size": len(shaders.text().encode())}}
+    assert {"x": [-(1 << 30), (1 << 30) - 1]} == described["inputs"]
+    check_shaders(described, plan, files)
+    with pytest.raises(BundleError):
+        check_shaders({**described, "inputs": {"x": ends}}, plan, files)
 
 
 def test_a_table_is_part_of_the_plans_number(bundle: Path) -> None:
@@ -174,7 +209,6 @@ def test_a_forged_table_is_refused_or_well_formed(exported: Path, victim: Path, 
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(missing_adapter() is not None, reason="no adapter for WebGPU here")
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 @given(seed=st.integers(0, 2**32))
 def test_a_forged_table_that_is_run_is_a_typed_error_or_an_answer(exported: Path, victim: Path, seed: int) -> None:
@@ -189,7 +223,6 @@ def test_a_forged_table_that_is_run_is_a_typed_error_or_an_answer(exported: Path
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(missing_adapter() is not None, reason="no adapter for WebGPU here")
 def test_the_shaders_of_a_bundle_run_in_python(bundle: Path) -> None:
     found = read_bundle(bundle)
     engine = WebGPUEngine(found.plan, found.weights(), found.shaders())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from op_cases import NATIVE, WASM, Case, assert_close, graph_of, random_case, reference, rows, run_forms
+from op_cases import FORMS, Case, answers_of, assert_close, random_case, rows
 from op_strategies import collected
 
 from neurenix import ops
@@ -19,15 +19,9 @@ SPECIAL = np.array(
 
 
 def _compiled(cases: list[Case], forms: tuple[str, ...], relative: bool = False) -> None:
-    graph, feeds = graph_of(cases)
-    expected = reference(graph, feeds)
-    ran = 0
-    for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
-        ran += 1
-        for at, case in enumerate(cases):
-            what = f"{case.row.name} {[a.shape for a in case.arrays]} {dict(case.attrs)} on {form}"
-            assert_close(expected[f"y{at}"], answers[f"y{at}"], case.row.tolerance, what, relative)
-    assert ran
+    for case, form, wanted, answer in answers_of(cases, forms):
+        what = f"{case.row.name} {[a.shape for a in case.arrays]} {dict(case.attrs)} on {form}"
+        assert_close(wanted, answer, case.row.tolerance, what, relative)
 
 
 def _kernels() -> list[Case]:
@@ -65,12 +59,6 @@ def _nan_rows() -> list[Case]:
             flat[1 :: max(1, flat.size // 3)] = -np.inf
             cases.append(Case(case.row, (x,), case.attrs))
     return cases
-
-
-FORMS = [
-    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
 
 
 @pytest.mark.parametrize("forms", FORMS)

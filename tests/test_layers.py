@@ -48,6 +48,7 @@ LAYERS = (
         "neurenix.custom",
         "neurenix.kernel_check",
         "neurenix.shader_check",
+        "neurenix.golden_inputs",
         "neurenix.verification",
         "neurenix.export",
         "neurenix.session",
@@ -116,6 +117,13 @@ def test_every_module_has_a_layer() -> None:
     assert [] == homeless
 
 
+def test_contributing_draws_the_layers_as_they_are() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Layers")[2]
+    rows = [line.partition("  strangers")[0] for line in text.splitlines() if line.startswith("    ")]
+    drawn = [{name.strip() for name in row.replace("|", ",").split(",")} for row in reversed(rows[: len(LAYERS)])]
+    assert [{name.removeprefix("neurenix.") for name in layer} for layer in LAYERS] == drawn
+
+
 def test_imports_go_down_only() -> None:
     guilty = []
     for name, path in modules():
@@ -162,6 +170,13 @@ def test_no_file_is_longer_than_a_reader_bears() -> None:
     folders = ("neurenix", "hatch_neurenix", "kernels", "templates")
     files = [p for f in folders for p in (ROOT / f).rglob("*") if p.suffix in (".py", ".c", ".h", ".js")]
     assert [] == [str(p.relative_to(ROOT)) for p in files if len(p.read_text(encoding="utf-8").splitlines()) > 400]
+
+
+def test_comparisons_with_pytorch_lie_where_they_are_run() -> None:
+    # `make test` leaves them out wherever they are, and `make test-peers` reads one folder.
+    marker = ".".join(("pytest", "mark", "peers"))
+    elsewhere = (ROOT / "tests").glob("test_*.py")
+    assert [] == [path.name for path in elsewhere if marker in path.read_text(encoding="utf-8")]
 
 
 def test_data_folders_hold_no_python() -> None:

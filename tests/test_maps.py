@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from op_cases import NATIVE, WASM, Array, Case, graph_of, reference, rows, run_forms
+from op_cases import FORMS, Array, Case, answers_of, rows, run_forms
 
 from neurenix import expr as ex
 from neurenix import ops
@@ -21,10 +21,8 @@ from neurenix.phynexus.reference import run_plan, unpack_tensors
 from neurenix.tensor import Tensor
 
 KINDS = ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
-FORMS = [
-    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
+
+
 # Rows that need something other than equal inputs of any values.
 OWN_CASES = ("map", "cast", "where", "pow", "bitwise_left_shift", "bitwise_right_shift")
 
@@ -108,20 +106,13 @@ def test_choices_powers_shifts_and_casts_are_exact(forms: tuple[str, ...]) -> No
 
 
 def _compare(cases: list[Case], forms: tuple[str, ...]) -> None:
-    graph, feeds = graph_of(cases)
-    expected = reference(graph, feeds)
-    ran = 0
-    for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
-        ran += 1
-        for at, case in enumerate(cases):
-            what = f"{case.row.name} of {case.arrays[-1].dtype}, {dict(case.attrs)}, on {form}"
-            wanted, answer = expected[f"y{at}"], answers[f"y{at}"]
-            if answer.dtype.kind == "f":  # the reference computes in float64
-                with np.errstate(over="ignore"):
-                    wanted = wanted.astype(answer.dtype)
-            assert wanted.dtype == answer.dtype, what
-            np.testing.assert_array_equal(wanted, answer, what)
-    assert ran
+    for case, form, wanted, answer in answers_of(cases, forms):
+        what = f"{case.row.name} of {case.arrays[-1].dtype}, {dict(case.attrs)}, on {form}"
+        if answer.dtype.kind == "f":  # the reference computes in float64
+            with np.errstate(over="ignore"):
+                wanted = wanted.astype(answer.dtype)
+        assert wanted.dtype == answer.dtype, what
+        np.testing.assert_array_equal(wanted, answer, what)
 
 
 @pytest.mark.parametrize("row", [r for r in rows(Family.ELEMENTWISE) if r.name not in OWN_CASES], ids=lambda r: r.name)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
-from layer_cases import FORMS, compiled_layers_equal_the_oracle
+from layer_cases import compiled_layers_equal_the_oracle
+from op_cases import FORMS
 
 from neurenix import autograd
 from neurenix.errors import GraphError, InputError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scratch_training import REPOSITORY, Project, make_project
+from scratch_training import REPOSITORY, Project, made, made_before, make_project
 
 from neurenix.errors import ConfigError, ToolchainError, VerificationError
 from neurenix.export import ExportReport
@@ -18,6 +18,8 @@ from neurenix.graph.store import load_graph
 from neurenix.project import stages
 from neurenix.project.jobs import check_model_names, plan_jobs
 from neurenix.project.pipeline import Work, build_model
+
+__all__ = ["made", "made_before"]
 
 
 @pytest.fixture
@@ -46,15 +48,13 @@ def test_the_second_build_runs_nothing(project: Project) -> None:
     )
 
 
-def test_a_project_in_another_folder_finds_the_same_entries(project: Project) -> None:
-    project.build()
-    project.root = project.root.rename(project.root.with_name("moved"))
-    assert not project.build().trained_now
+def test_a_project_in_another_folder_finds_the_same_entries(made: Project) -> None:
+    made.root = made.root.rename(made.root.with_name("moved"))
+    assert not made.build().trained_now
 
 
-def test_the_traced_graph_has_the_declared_inputs_and_dims(project: Project) -> None:
-    project.build()
-    (path,) = project.cache.glob("v1/entries/*/files/graph.npz")
+def test_the_traced_graph_has_the_declared_inputs_and_dims(made: Project) -> None:
+    (path,) = made.cache.glob("v1/entries/*/files/graph.npz")
     graph = load_graph(path)
     assert (("x",), {"batch": (1, 8)}) == (graph.inputs, dict(graph.dims))
 
@@ -100,37 +100,34 @@ def change_train_dependencies(project: Project) -> None:
         change_train_dependencies,
     ],
 )
-def test_whatever_training_depends_on_retrains(project: Project, change: Callable[[Project], None]) -> None:
-    project.build()
-    change(project)
-    missing = project.missing()
+def test_whatever_training_depends_on_retrains(made: Project, change: Callable[[Project], None]) -> None:
+    change(made)
+    missing = made.missing()
     assert (True, True) == (missing.train, missing.compile)
-    assert missing.packages == tuple(project.table.get("train-dependencies", ()))
-    assert project.build().trained_now
+    assert missing.packages == tuple(made.table.get("train-dependencies", ()))
+    assert made.build().trained_now
 
 
 @pytest.mark.parametrize("keys", [{"max_error": 0.5}, {"labels": ["no", "yes"]}])
-def test_an_export_option_compiles_without_training(project: Project, keys: dict[str, Any]) -> None:
-    project.build()
-    project.model(**keys)
-    assert Work(train=False, compile=True) == project.missing()
-    built = project.build()
+def test_an_export_option_compiles_without_training(made: Project, keys: dict[str, Any]) -> None:
+    made.model(**keys)
+    assert Work(train=False, compile=True) == made.missing()
+    built = made.build()
     assert (False, True) == (built.trained_now, built.compiled_now)
 
 
-def test_a_retrained_model_with_the_same_graph_is_not_compiled(project: Project) -> None:
-    project.build()
-    edit_watched(project)
-    built = project.build()
+def test_a_retrained_model_with_the_same_graph_is_not_compiled(made: Project) -> None:
+    edit_watched(made)
+    built = made.build()
     assert (True, False) == (built.trained_now, built.compiled_now)
 
 
-def test_changed_options_reach_the_exporter(project: Project) -> None:
-    project.model(labels=["no", "yes"], max_error=0.5)
-    project.table["web"] = {"simd": False, "threads": False}
-    project.table["native"] = {"targets": ["x86_64-linux", "host", "x86_64-linux"]}
-    project.build()
-    (options,) = project.exports
+def test_changed_options_reach_the_exporter(made: Project) -> None:
+    made.model(labels=["no", "yes"], max_error=0.5)
+    made.table["web"] = {"simd": False, "threads": False}
+    made.table["native"] = {"targets": ["x86_64-linux", "host", "x86_64-linux"]}
+    made.build()
+    (options,) = made.exports
     assert (("no", "yes"), 0.5, False, False) == (
         options.labels,
         options.max_error,
@@ -151,10 +148,10 @@ def test_the_web_alone_has_no_native_library_and_shares_the_training(project: Pr
     assert [("x86_64-linux",), ()] == [options.native for options in project.exports]
 
 
-def test_a_damaged_bundle_is_made_again(project: Project) -> None:
-    built = project.build()
+def test_a_damaged_bundle_is_made_again(made: Project) -> None:
+    built = made.build()
     (built.directory / "m.json").write_bytes(b"[]")
-    again = project.build()
+    again = made.build()
     assert (False, True) == (again.trained_now, again.compiled_now)
     assert b"[]" != (again.directory / "m.json").read_bytes()
 
@@ -166,37 +163,33 @@ def test_missing_work_is_everything_at_first_and_nothing_at_last(project: Projec
     assert 1 == project.runs
 
 
-def test_an_environment_without_zig_finds_what_another_has_made(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.build()
+def test_an_environment_without_zig_finds_what_another_has_made(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def absent() -> str:
         raise ToolchainError("no zig")
 
     monkeypatch.setattr(stages, "zig_version", absent)
-    assert Work(train=False, compile=False) == project.missing()
-    assert not project.build().compiled_now
+    assert Work(train=False, compile=False) == made.missing()
+    assert not made.build().compiled_now
 
 
-def test_each_zig_has_its_own_bundles(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = project.build().directory
+def test_each_zig_has_its_own_bundles(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made.build().directory
     monkeypatch.setattr(stages, "zig_version", lambda: "0.17.99")
-    second = project.build()
+    second = made.build()
     assert second.compiled_now
-    assert not project.build().compiled_now
+    assert not made.build().compiled_now
     monkeypatch.undo()
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    assert first == project.build().directory
+    assert first == made.build().directory
 
 
-def test_a_model_over_the_size_limit_fails_even_from_the_cache(project: Project) -> None:
-    project.build()
-    project.table["web"] = {"max-size": "14 B"}
+def test_a_model_over_the_size_limit_fails_even_from_the_cache(made: Project) -> None:
+    made.table["web"] = {"max-size": "14 B"}
     with pytest.raises(ConfigError, match=r"web\.max-size: model 'm' has 15 bytes of web files, more than 14 "):
-        project.build()
-    project.table["web"] = {"max-size": "15 B"}
-    assert not project.build().compiled_now
+        made.build()
+    made.table["web"] = {"max-size": "15 B"}
+    assert not made.build().compiled_now
 
 
 def test_an_exporter_that_fails_keeps_the_training(project: Project) -> None:
@@ -232,9 +225,9 @@ def test_a_job_travels_to_another_process_and_gives_the_same_entry(project: Proj
     assert built.directory == project.build().directory
 
 
-def test_only_the_named_models_are_built(project: Project) -> None:
-    project.table["models"]["n"] = {**project.table["models"]["m"], "train": "app.training:fail"}
-    assert "m" == project.build().name
+def test_only_the_named_models_are_built(made: Project) -> None:
+    made.table["models"]["n"] = {**made.table["models"]["m"], "train": "app.training:fail"}
+    assert "m" == made.build().name
 
 
 def test_a_model_that_is_not_declared_is_named_with_a_suggestion() -> None:

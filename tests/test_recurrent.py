@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from op_cases import NATIVE, WASM, assert_close, reference, run_forms
+from op_cases import FORMS, hold
 
 import neurenix
 from neurenix import Tensor
@@ -16,10 +16,6 @@ from neurenix.optim import Adam
 from neurenix.tensor import grad
 from neurenix.trace import trace
 
-FORMS = [
-    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
 T, N, H = 4, 3, 5
 CASES: list[tuple[str, int, int, dict[str, Any]]] = [
     ("rnn_states", 1, 1, {}),
@@ -205,13 +201,7 @@ def test_a_compiled_tagger_gives_the_references_answers(forms: tuple[str, ...], 
         if cut:
             arrays["lengths"] = rng.integers(1, time + 1, batch)
         feeds.append((arrays, {"batch": batch, "time": time}))
-    expected = [reference(graph, arrays, dims)["output"] for arrays, dims in feeds]
-    ran = 0
-    for form, answers in run_forms(graph, feeds, forms):
-        ran += 1
-        for (_, dims), wanted, got in zip(feeds, expected, answers):
-            assert_close(wanted, got["output"], 1e-5, f"{form} with {dims}")
-    assert ran
+    hold(graph, feeds, forms)
 
 
 class Scorer(Module):
@@ -237,11 +227,4 @@ def test_compiled_states_are_the_references(forms: tuple[str, ...]) -> None:
     for batch, time in ((1, 1), (2, 6), (55, 3), (60, 6)):  # more sequences than one chunk holds
         x, h0 = rng.standard_normal((time, batch, 3)), rng.standard_normal((2, batch, 20))
         feeds.append(({"x": x.astype(np.float32), "h0": h0.astype(np.float32)}, {"batch": batch, "time": time}))
-    expected = [reference(graph, arrays, dims) for arrays, dims in feeds]
-    ran = 0
-    for form, answers in run_forms(graph, feeds, forms):
-        ran += 1
-        for (_, dims), wanted, got in zip(feeds, expected, answers):
-            for name in wanted:
-                assert_close(wanted[name], got[name], 1e-5, f"{name} on {form} with {dims}")
-    assert ran
+    hold(graph, feeds, forms)

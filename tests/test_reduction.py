@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from op_cases import NATIVE, WASM, Case, assert_close, graph_of, reference, run_forms
+from op_cases import FORMS, Case, answers_of, assert_close, graph_of, run_forms
 
 from neurenix import autograd, ops
 from neurenix.bundle.description import describe, read_plan
@@ -24,10 +24,6 @@ from neurenix.trace import trace
 
 Array = np.ndarray[Any, Any]
 _RARE = (0.3, 0.3, 0.3, 0.07, 0.01, 0.01, 0.01)  # how often each of some values is drawn
-FORMS = [
-    pytest.param(NATIVE, marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM, marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
 
 
 class Function(Module):
@@ -81,11 +77,8 @@ def test_reductions_pass_nan_and_infinity_on(forms: tuple[str, ...]) -> None:
             x = rng.choice(np.array([1, -1, 0.5, 0, np.inf, -np.inf, np.nan], np.float32), shape, p=_RARE)
             axis = {"axis": 1} if "axis" in row.attrs else {"axes": (0,)}
             cases.append(Case(row, (x,), row.bind(axis)))
-    graph, feeds = graph_of(cases)
-    expected = reference(graph, feeds)
-    for form, (answers,) in run_forms(graph, [(feeds, {})], forms):
-        for at, case in enumerate(cases):
-            assert_close(expected[f"y{at}"], answers[f"y{at}"], 1e-5, f"{case.row.name} on {form}")
+    for case, form, wanted, answer in answers_of(cases, forms):
+        assert_close(wanted, answer, 1e-5, f"{case.row.name} on {form}")
 
 
 def test_eager_sums_over_narrow_rows_lose_nothing() -> None:

@@ -19,6 +19,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.zig]
     [
         ("{ device: 'webgpu' }", "unsupported", ["WebGPU", "'auto'"]),
         ("{ device: 'webgp' }", "bad_input", ["'webgp'", "Did you mean 'webgpu'?"]),
+        ("{ devise: 'webgpu' }", "bad_input", ["'devise'", "Did you mean 'device'?"]),
+        ("'webgpu'", "bad_input", ["object", "webgpu"]),
+        ("null", "bad_input", ["object", "null"]),
+        ("{ onProgress: 3 }", "bad_input", ["onProgress", "function"]),
         ("{ threads: 0 }", "bad_input", ["threads", "0"]),
         ("{ threads: 2, strict: true }", "unsupported", ["threads"]),
         ("{ signal: AbortSignal.abort() }", "aborted", ["signal"]),
@@ -34,11 +38,12 @@ def test_threads_run_as_one_with_one_notice(page: Page, site: Site) -> None:
     change(site, threads={"requested": True}, device="webgpu")
     threads, device = open_page(page, site).evaluate(
         """async () => {
-            const [one, two] = await Promise.all([loadModel(), loadModel(undefined, { threads: 4 })]);
-            return [[one.threads, two.threads], one.device];
+            const options = [{}, { threads: 4 }, { device: 'wasm', strict: true }];
+            const models = await Promise.all(options.map((given) => loadModel(undefined, given)));
+            return [models.map((model) => model.threads), models[0].device];
         }"""
     )
-    assert (threads, device) == ([1, 1], "wasm")
+    assert (threads, device) == ([1, 1, 1], "wasm")
     notices = page.complaints.notices  # type: ignore[attr-defined]
     assert len(notices) == 1
     assert "one" in notices[0]

@@ -25,7 +25,6 @@ from neurenix import load_model
 from neurenix.device import Device, DeviceType
 from neurenix.errors import DeviceError, InputError, UnsupportedError
 from neurenix.nn import Linear, Module, ReLU, Sequential
-from neurenix.phynexus.webgpu import missing_adapter
 from neurenix.wasm import custom_shaders, export_to_wasm, register_custom_shader
 
 pytest_plugins = ["browser", "pretend_host"]
@@ -162,7 +161,6 @@ def test_the_device_snippet_leaves_the_model_on_the_cpu_where_no_webgpu_is(model
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(missing_adapter() is not None, reason=f"no WebGPU here: {missing_adapter()}")
 def test_the_device_snippet_moves_the_model_where_webgpu_is(model: Sequential) -> None:
     expected = forward(model, PAGE_INPUT[None])
     found = run_snippet("device", model=model)

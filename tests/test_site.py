@@ -243,6 +243,7 @@ def test_the_pages_scripts_are_lint_free() -> None:
     run(node(), tool("eslint/bin/eslint.js"), *config, "templates/demo", "templates/site", cwd=JS.parent.parent)
 
 
+@pytest.mark.zig
 @pytest.mark.parametrize(
     ("table", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import pickle
 import shutil
@@ -17,6 +18,7 @@ from random_nets import IMAGE, random_net
 from test_bounded_outputs import INPUTS, Selecting, inputs
 
 from neurenix import load_model
+from neurenix.bundle.reader import read_bundle
 from neurenix.errors import NeurenixError
 from neurenix.project import standalone
 from neurenix.project.standalone import ModelError
@@ -67,6 +69,16 @@ def test_it_gives_the_answers_of_load_model(nets: Path, seed: int) -> None:
                 np.testing.assert_array_equal(actual[output], expected[output])
                 assert expected[output].dtype == actual[output].dtype
     assert twin.self_test() == model.self_test()
+
+
+def test_golden_inputs_that_carry_their_bytes_are_read_too(net: Path) -> None:
+    expected = standalone.load_model("net0", net).self_test()
+    cases = json.loads((net / "net0.json").read_text(encoding="utf-8"))["golden"]
+    for case, read in zip(cases, read_bundle(net).golden):
+        values = read.feeds(read_bundle(net).plan)["image"]
+        case["inputs"]["image"] = {"data": base64.b64encode(values.tobytes()).decode()}
+    edit(net, golden=cases)
+    assert expected == standalone.load_model("net0", net).self_test()
 
 
 def test_outputs_are_cut_to_what_counts_of_them(nets: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_cases import NATIVE, WASM, assert_close, engines, random_case, reference, rows
+from op_cases import NATIVE, WASM, assert_close, both, engines, random_case, reference, rows
 from symbolic_calls import RANGES, Call, graph_of_calls, symbolic
 
 from neurenix.compiler.passes.lower import LOWERINGS
@@ -25,10 +25,7 @@ def _calls(row: Op) -> list[Call]:
     return found[: 1 if row.family is Family.ELEMENTWISE else 2]
 
 
-FORMS = [
-    pytest.param(NATIVE[:1], marks=pytest.mark.zig, id="native"),
-    pytest.param(WASM[-1:], marks=[pytest.mark.zig, pytest.mark.wasm], id="wasm"),
-]
+FORMS = both(NATIVE[:1], WASM[-1:])
 
 
 @pytest.mark.parametrize("forms", FORMS)

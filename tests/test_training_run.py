@@ -15,6 +15,7 @@ import pytest
 from scratch_training import Project, make_project
 
 from neurenix.errors import NeurenixError, TrainingError
+from neurenix.export import ExportReport
 from neurenix.graph.graph import Graph
 from neurenix.project.finite_weights import check_finite
 from neurenix.project.pipeline import build_models
@@ -93,6 +94,24 @@ def test_a_failing_training_says_what_is_wrong_and_where_the_log_is(project: Pro
 
 def test_infinite_weights_are_refused_too(project: Project) -> None:
     assert "'0.weight' are not finite" in failure(project, "app.training:no_weights", params={"value": "inf"})
+
+
+def test_examples_that_training_returns_become_ranges_beside_the_graph(project: Project) -> None:
+    graphs: list[Graph] = []
+
+    def keep(graph: Any, *rest: Any) -> ExportReport:
+        graphs.append(graph)
+        return project.export(graph, *rest)
+
+    project.model(train="app.training:with_examples")
+    project.build(exporter=keep)
+    spread = graphs[0].spreads["x"]
+    assert all(620 < low < 680 and 720 < high < 780 for low, high in zip(spread.low, spread.high))
+
+
+def test_too_few_examples_are_a_typed_error(project: Project) -> None:
+    message = failure(project, "app.training:with_examples", params={"count": 3})
+    assert "train returned examples of 'x' that are not 8 or more of finite numbers" in message
 
 
 def test_a_mask_of_infinity_is_no_weight() -> None:

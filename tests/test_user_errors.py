@@ -347,6 +347,7 @@ def test_what_reads_a_file_is_asked_for_and_training_packages_are_not(project: P
     assert set(MODEL_FILES) == set(stages.READERS)
 
 
+@pytest.mark.zig
 def test_a_drift_names_the_form_and_the_limit(project: Project) -> None:
     def drifting(*arguments: Any) -> ExportReport:
         graph, directory, name, options, say = arguments

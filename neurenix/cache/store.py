@@ -22,11 +22,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from neurenix.cache.archive import pack_entry, unpack_entry
+from neurenix.cache.entry import CacheEntry, describe, flush, flush_all, is_whole, seal
 from neurenix.errors import CacheError
 from neurenix.file_lock import locked, locked_if_free
 
@@ -55,15 +55,6 @@ def cache_key(fields: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 class Remote(Protocol):
     """A cache that several machines share. It never raises: what it cannot do, it says in its own way."""
 
@@ -75,16 +66,6 @@ class Remote(Protocol):
     def store(self, key: str, archive: Path) -> None: ...
 
     def refuse(self, key: str, reason: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class CacheEntry:
-    """One entry: what its maker called it, the bytes of its files, and when it was last used, as `time.time()`."""
-
-    key: str
-    label: str
-    size: int
-    used: float
 
 
 class Cache:
@@ -124,16 +105,10 @@ class Cache:
                 entry = self._entries / key
                 if is_whole(entry):
                     return entry / "files"
-                self._remove(entry)
-                making = self._making / f"{key}.{secrets.token_hex(4)}"
-                try:
+                with self._made(entry) as making:
                     (making / "files").mkdir(parents=True)
                     write(making / "files")
-                    _seal(making, label)
-                    making.rename(entry)
-                    _flush(self._entries)
-                finally:
-                    shutil.rmtree(making, ignore_errors=True)
+                    seal(making, label)
                 if self._remote is not None and self._remote.writes:
                     archive = making.with_suffix(".zip")
                     try:
@@ -155,17 +130,11 @@ class Cache:
             with locked(self._locks / f"{key}.lock"):
                 entry = self._entries / key
                 if not is_whole(entry):
-                    self._remove(entry)
-                    making = self._making / f"{key}.{secrets.token_hex(4)}"
-                    try:
+                    with self._made(entry) as making:
                         unpack_entry(archive, making)
                         if not is_whole(making):
                             raise ValueError("its files are not what its manifest says")
-                        _flush_all(making)
-                        making.rename(entry)
-                        _flush(self._entries)
-                    finally:
-                        shutil.rmtree(making, ignore_errors=True)
+                        flush_all(making)
                 return entry / "files"
 
     def entries(self) -> tuple[CacheEntry, ...]:
@@ -173,7 +142,7 @@ class Cache:
         found = []
         for folder in sorted(self._entries.iterdir()) if self._entries.is_dir() else ():
             with suppress(FileNotFoundError):  # Somebody else is pruning.
-                found.append(_describe(folder))
+                found.append(describe(folder))
         return tuple(sorted(found, key=lambda entry: -entry.used))
 
     def prune(
@@ -234,6 +203,18 @@ class Cache:
                     else:
                         leftover.unlink(missing_ok=True)
 
+    @contextmanager
+    def _made(self, entry: Path) -> Iterator[Path]:
+        """A folder to make an entry in, which takes the entry's place once it is whole and on the disk."""
+        self._remove(entry)
+        making = self._making / f"{entry.name}.{secrets.token_hex(4)}"
+        try:
+            yield making
+            making.rename(entry)
+            flush(self._entries)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+
     def _make_folders(self) -> None:
         for directory in (self._entries, self._making, self._locks):
             directory.mkdir(parents=True, exist_ok=True)
@@ -276,64 +257,3 @@ class Cache:
                 f"the build cache in {self.directory.parent} cannot be used ({reason}) "
                 "-- make room or set NEURENIX_CACHE_DIR to a folder that can be written"
             ) from error
-
-
-def _listing(folder: Path) -> dict[str, Path]:
-    """Return every file below a folder by its relative path. A link or a special file is a damaged entry."""
-    files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ValueError(path)
-        if path.is_file():
-            files[path.relative_to(folder).as_posix()] = path
-    return files
-
-
-def _seal(entry: Path, label: str) -> None:
-    manifest = {
-        name: {"size": path.stat().st_size, "sha256": file_digest(path)}
-        for name, path in _listing(entry / "files").items()
-    }
-    with (entry / "manifest.json").open("w", encoding="utf-8", newline="\n") as file:
-        json.dump({"format": 1, "label": label, "files": manifest}, file, sort_keys=True)
-    _flush_all(entry)
-
-
-def _flush_all(entry: Path) -> None:
-    """Have all of an entry on the disk before it gets its name: a crash must not leave half of it under it."""
-    for path in entry.rglob("*"):
-        _flush(path)
-    _flush(entry)
-
-
-def _describe(entry: Path) -> CacheEntry:
-    manifest = entry / "manifest.json"
-    used = (manifest if manifest.is_file() else entry).stat().st_mtime
-    label = ""
-    with suppress(ValueError, KeyError, TypeError, OSError):  # A damaged entry has a size and an age too.
-        label = str(json.loads(manifest.read_text(encoding="utf-8"))["label"])
-    size = sum(path.stat().st_size for path in entry.rglob("*") if path.is_file())
-    return CacheEntry(entry.name, label, size, used)
-
-
-def is_whole(entry: Path) -> bool:
-    """Tell whether a folder with a manifest holds exactly the files that the manifest lists, unchanged."""
-    try:
-        manifest = json.loads((entry / "manifest.json").read_text(encoding="utf-8"))["files"]
-        files = _listing(entry / "files")
-        return manifest.keys() == files.keys() and all(
-            path.stat().st_size == manifest[name]["size"] and file_digest(path) == manifest[name]["sha256"]
-            for name, path in files.items()
-        )
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
-def _flush(path: Path) -> None:
-    if path.is_dir() and sys.platform == "win32":
-        return  # Windows cannot flush a folder.
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

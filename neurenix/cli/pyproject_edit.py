@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neurenix.config import parse_config
+from neurenix.config.load import read_document
 from neurenix.errors import ConfigError, OutputError
 
 if sys.version_info >= (3, 11):
@@ -62,19 +63,10 @@ class Project:
 
 def read_project(folder: Path) -> Project:
     """Read a project that has no [tool.neurenix] yet. Raises ConfigError for any other."""
-    path = folder / "pyproject.toml"
-    try:
-        text = path.read_bytes().decode("utf-8")
-        document = tomllib.loads(text.replace("\r\n", "\n"))
-    except FileNotFoundError:
-        raise ConfigError([f"{path} is not there -- run this in the folder of a Python project"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path} is not valid TOML: {error}"]) from error
-    except OSError as error:
-        raise ConfigError([f"{path} cannot be read: {error.strerror}"]) from error
+    text, document = read_document(folder)
     if "neurenix" in _table(document, "tool"):
         raise ConfigError(["tool.neurenix: is there already -- edit it; 'neurenix schema' says what it may hold"])
-    return Project(path, text, document)
+    return Project(folder / "pyproject.toml", text, document)
 
 
 def with_model(project: Project, name: str, table: Mapping[str, Any]) -> str:

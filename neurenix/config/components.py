@@ -97,7 +97,11 @@ def _read_options(word: Word, given: Any, path: str, problems: Report) -> dict[s
     for key, value in named.items():
         option = word.options.get(key)
         where = f"{path}.{key}" if isinstance(given, Mapping) else path
-        if option is None:
+        if option is None and word.open and isinstance(value, (bool, int, float, list)):
+            options[key.replace("-", "_")] = value
+        elif option is None and word.open:
+            problems.append(f"{where}: expected number, boolean or array, got {quote(value)}")
+        elif option is None:
             problems.append(f"{where}: unknown option of {quote(word.name)}{_known(key, word)}")
         elif not option.accepts(value):
             problems.append(f"{where}: expected {option.type_name}, got {quote(value)}")

@@ -28,16 +28,25 @@ _OVERLAYS = ("targets", "profiles")
 
 def load_config(root: Path, *, target: str | None = None, profile: str | None = None) -> Config:
     """Read the tables from `pyproject.toml` in `root`; `parse_config` says how. Raises ConfigError."""
+    _, document = read_document(root)
+    return parse_config(document, target=target, profile=profile)
+
+
+def read_document(root: Path) -> tuple[str, dict[str, Any]]:
+    """Return the text of `pyproject.toml` in `root`, with the line ends that it has, and what it says.
+
+    Raises ConfigError where the file is not there, cannot be read, or is no TOML.
+    """
     path = root / "pyproject.toml"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes().decode("utf-8")
+        return text, tomllib.loads(text.replace("\r\n", "\n"))
     except FileNotFoundError:
         raise ConfigError([f"{path} is not there -- run this in the folder of a Python project"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path} is not valid TOML: {error}"]) from error
     except OSError as error:
         raise ConfigError([f"{path} cannot be read: {error.strerror}"]) from error
-    return parse_config(document, target=target, profile=profile)
 
 
 def parse_config(document: Mapping[str, Any], *, target: str | None = None, profile: str | None = None) -> Config:

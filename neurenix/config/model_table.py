@@ -171,9 +171,10 @@ class ModelConfig:
         check=each(a_watch_pattern),
     )
     timeout: float = key("Stop training after this many seconds.", default=3600, check=at_least(1))
-    max_error: float = key(
-        "The largest accepted difference between a compiled form and the reference.",
-        default=1e-4,
+    max_error: float | None = key(
+        "The largest accepted difference between a compiled form and the reference; by default what float32's rounding "
+        "explains, at most 0.0001.",
+        default=None,
         check=at_least(0),
     )
     min_metric: Mapping[str, float] = key(

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from neurenix.config.keys import key
-from neurenix.config.rules import Rule, a_module_function, a_plain_value, a_watch_pattern, at_least, each, one_of, quote
+from neurenix.config.rules import (
+    Problem,
+    Rule,
+    a_module_function,
+    a_plain_value,
+    a_watch_pattern,
+    at_least,
+    each,
+    one_of,
+    quote,
+)
 from neurenix.dtypes import DTYPES
 from neurenix.ops.custom import NAME
 from neurenix.ops.user_source import ANY
@@ -30,6 +41,17 @@ def _an_op_name(name: str) -> str | None:
     return f"{quote(name)} is no name of an op -- use [a-z][a-z0-9_]*, with a namespace as in 'acme.soft_clip'"
 
 
+def _a_source(ending: str) -> Rule:
+    """Make the rule that a path names one file of the project, with an ending."""
+
+    def problem(path: str) -> Problem:
+        if a_watch_pattern(path) is None and not re.fullmatch(rf"[^*?\[\]]+\.{ending}", path):
+            return f"{quote(path)} is no file's name that ends in .{ending}"
+        return a_watch_pattern(path)
+
+    return Rule(problem, {"minLength": 1, "pattern": rf"^[^\\*?\[\]]+\.{ending}$"})
+
+
 an_op_name = Rule(_an_op_name, {"pattern": rf"^{NAME.pattern}$"})
 
 
@@ -38,14 +60,14 @@ class OpConfig:
     """One custom op: a kernel in C or Zig, and the Python functions that define it. See docs/custom-kernels.md."""
 
     oracle: str = key("The NumPy function that defines the op: 'module:function'.", check=a_module_function)
-    c: str | None = key("The kernel's source in C, relative to pyproject.toml.", default=None, check=a_watch_pattern)
+    c: str | None = key("The kernel's source in C, relative to pyproject.toml.", default=None, check=_a_source("c"))
     zig: str | None = key(
-        "The kernel's source in Zig, relative to pyproject.toml.", default=None, check=a_watch_pattern
+        "The kernel's source in Zig, relative to pyproject.toml.", default=None, check=_a_source("zig")
     )
     wgsl: str | None = key(
         "The kernel as a WebGPU shader; without it models with this op run on WebAssembly.",
         default=None,
-        check=a_watch_pattern,
+        check=_a_source("wgsl"),
     )
     shape: str = key(
         "The output's shape: 'same' as that of all inputs, or a 'module:function' of the inputs' shapes.",

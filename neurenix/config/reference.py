@@ -152,7 +152,7 @@ def _options(word: Word) -> str:
         if option.parameter in INFERRED:
             continue
         shown.append(f"**`{option.name}`**" if option.required else f"`{option.name}`")
-    return ", ".join(shown)
+    return ", ".join([*shown, "others"] if word.open else shown)
 
 
 def _type(kind: Any) -> str:

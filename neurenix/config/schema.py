@@ -119,7 +119,7 @@ def _component(kind: type[Component]) -> dict[str, Any]:
 def _word(word: Word) -> dict[str, Any]:
     options: dict[str, Any] = {
         "type": "object",
-        "additionalProperties": False,
+        "additionalProperties": {"type": ["number", "boolean", "array"]} if word.open else False,
         "properties": {name: _option(option) for name, option in word.options.items()},
     }
     if word.required:

@@ -45,7 +45,8 @@ class WebConfig:
     )
     webgpu_precision: str = key(
         "What tensors between inputs and outputs are stored as on a GPU: with 'float16' those that have it take half "
-        "the memory, and answers differ by up to 0.01; others stay with 'float32'.",
+        "the memory, products compute in it where that cannot overflow, and answers differ by up to 0.01; others stay "
+        "with 'float32'.",
         default="float32",
         check=one_of(PRECISIONS),
     )

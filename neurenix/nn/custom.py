@@ -18,7 +18,7 @@ class Named(Protocol):
 
 
 class Custom(Module):
-    """A registered custom op as a layer; `attrs` are the op's attributes. Raises GraphError for what it has not.
+    """A registered custom op as a layer; other options are the op's attributes. Raises GraphError for what it has not.
 
     >>> Custom("acme.soft_clip", limit=2.0)  # doctest: +SKIP
     Custom(op='acme.soft_clip', limit=2.0)

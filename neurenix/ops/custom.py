@@ -33,17 +33,21 @@ CoversRule = Callable[..., Sequence[Size]]
 _rows: dict[str, Op] = {}
 
 
+def check_name(name: str) -> None:
+    """Raise InputError for what cannot name a custom op."""
+    if not isinstance(name, str) or len(name) > LONGEST_NAME or not NAME.fullmatch(name):
+        raise InputError(
+            f"the name {name!r:.80} of a custom op must be letters, digits and '_' with one namespace before it, "
+            f"as in 'acme.soft_clip', and {LONGEST_NAME} characters at most"
+        )
+
+
 def register(row: Op, taken: Iterable[str]) -> None:
     """Enter a row under its name. `taken` are the names of the table's ops. Raises InputError for a name that is taken.
 
     A row whose oracle is defined at the same place replaces the old one: a module that is imported again, or a
     notebook's cell.
     """
-    if len(row.name) > LONGEST_NAME or not NAME.fullmatch(row.name):
-        raise InputError(
-            f"the name {row.name!r} of a custom op must be letters, digits and '_' with one namespace before it, as in "
-            f"'acme.soft_clip', and {LONGEST_NAME} characters at most"
-        )
     if row.name in taken:
         raise InputError(f"'{row.name}' is an op of Neurenix: put a namespace before the name, as in 'acme.{row.name}'")
     old = _rows.get(row.name)
@@ -120,6 +124,9 @@ def make_row(
     elements of the output. Raises InputError for attributes or dtypes that a kernel cannot have.
     """
     name = source.op
+    check_name(name)
+    if not isinstance(tolerance, (int, float)) or not 0 <= tolerance < math.inf:
+        raise InputError(f"the tolerance of '{name}' is {tolerance!r}: it is a number, 0 or more")
     for attribute, default in source.attrs.items():
         if not ATTRIBUTE.fullmatch(attribute):
             raise InputError(f"the attribute {attribute!r} of '{name}' must match {ATTRIBUTE.pattern}")
@@ -162,7 +169,7 @@ def make_row(
         if sizes is None:
             return {"n": product(out)}
         made = asked(f"op '{name}': ", "rule for sizes", sizes, shapes, attrs)
-        if not isinstance(made, Mapping) or not all(isinstance(k, str) and _is_size(v) for k, v in made.items()):
+        if not isinstance(made, Mapping) or not all(_is_name(k) and _is_size(v) for k, v in made.items()):
             raise GraphError(f"op '{name}': its rule for sizes must return a dict of names and sizes, got {made!r:.60}")
         return {k: v if isinstance(v, Dim) else int(v) for k, v in made.items()}
 
@@ -235,8 +242,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.isidentifier() and value.isascii()
+
+
 def _is_size(value: Any) -> bool:
-    return isinstance(value, (int, np.integer, Dim)) and not isinstance(value, bool)
+    if isinstance(value, Dim):
+        return True
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _precise(made: DType, dtypes: Sequence[DType]) -> DType:

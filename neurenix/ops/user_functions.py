@@ -24,19 +24,23 @@ def asked(where: str, what: str, rule: Callable[..., Any], inputs: Sequence[Any]
 
 
 def guarded(name: str, oracle: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an oracle that cannot write to its inputs, and whose errors name the op."""
+    """Return an oracle that cannot write to its inputs and returns numbers, and whose errors name the op."""
 
     @functools.wraps(oracle)
     def checked(*arrays: Any, **attrs: Any) -> Any:
         views = [np.asarray(array).view() for array in arrays]
         for view in views:
             view.flags.writeable = False
+        shown = ", ".join(f"{view.dtype}{list(view.shape)}" for view in views)
         try:
-            return oracle(*views, **attrs)
+            made = oracle(*views, **attrs)
+            numbers = np.asarray(made)
         except NeurenixError:
             raise
         except Exception as error:
-            shown = ", ".join(f"{view.dtype}{list(view.shape)}" for view in views)
             raise GraphError(f"op '{name}': its oracle raised {type(error).__name__} for {shown}: {error}") from error
+        if numbers.dtype.kind not in "fiub":
+            raise GraphError(f"op '{name}': its oracle must return real numbers, got {numbers.dtype} for {shown}")
+        return made
 
     return checked

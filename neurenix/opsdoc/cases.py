@@ -1,13 +1,16 @@
-"""Calls of any row, drawn from its samples and its domain: what the documented errors are measured on."""
+"""Calls of any row, drawn from its samples and its domain, and one graph of many: what errors are measured on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from neurenix.dtypes import dtype
+from neurenix.graph.builder import GraphBuilder
+from neurenix.graph.graph import Graph
 from neurenix.ops import Family, Op, types
 from neurenix.ops.op import Array
 
@@ -36,6 +39,22 @@ def random_case(row: Op, seed: int) -> Case:
     kinds = _kinds(row, rng, len(given))
     arrays = [g if isinstance(g, np.ndarray) else _values(row, rng, g, k) for g, k in zip(given, kinds)]
     return Case(row, tuple(a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays), row.bind(attrs))
+
+
+def graph_of(cases: Sequence[Case]) -> tuple[Graph, dict[str, Array]]:
+    """Return one graph with an output for each case, and its inputs. What kernels take packed are constants."""
+    builder, feeds, outputs = GraphBuilder("cases", {}), dict[str, Array](), {}
+    for at, case in enumerate(cases):
+        packing = (*(case.row.kernel.packing if case.row.kernel else ()), *[None] * len(case.arrays))
+        operands = []
+        for i, (array, layout) in enumerate(zip(case.arrays, packing)):
+            if layout is None:
+                feeds[f"x{at}_{i}"] = array
+                operands.append(builder.input(f"x{at}_{i}", dtype(array.dtype), array.shape))
+            else:
+                operands.append(builder.constant(array))
+        outputs[f"y{at}"] = builder.record(case.row.name, operands, case.attrs)  # as it is: nothing is cut
+    return builder.finish(outputs), feeds
 
 
 def _kinds(row: Op, rng: np.random.Generator, count: int) -> list[str]:

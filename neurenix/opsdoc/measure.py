@@ -15,16 +15,14 @@ from neurenix.compiler import passes
 from neurenix.compiler.print_c import print_c
 from neurenix.compiler.schedule import schedule
 from neurenix.compiler.wgsl import print_wgsl
-from neurenix.dtypes import dtype
 from neurenix.errors import UnsupportedError
-from neurenix.graph.builder import GraphBuilder
-from neurenix.graph.graph import Graph
 from neurenix.ops import Family, Op
 from neurenix.ops.op import Array
-from neurenix.opsdoc.cases import Case, random_case
+from neurenix.opsdoc.cases import Case, graph_of, random_case
+from neurenix.phynexus.detect import Adapter, usable_adapters
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.wasm import WasmEngine
-from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter, request_device
+from neurenix.phynexus.webgpu import WebGPUEngine
 from neurenix.toolchain import TARGETS, WASM_VARIANTS, compile_c, host_target
 
 _ABI = 1
@@ -64,12 +62,12 @@ def run(cases: Sequence[Case]) -> Iterator[tuple[str, list[Array | None]]]:
     for form, answers in _compiled(compiled):
         by_case = {id(case): answers[f"y{at}"] for at, case in enumerate(compiled)}
         yield form, [by_case.get(id(case)) for case in cases]
-    if missing_adapter() is None:
-        yield WEBGPU, _on_gpu(cases, compiled)
+    for found in usable_adapters()[:1]:
+        yield WEBGPU, _on_gpu(found, cases, compiled)
 
 
 def _compiled(cases: Sequence[Case]) -> Iterator[tuple[str, Mapping[str, Array]]]:
-    graph, feeds = _graph(cases)
+    graph, feeds = graph_of(cases)
     plan, weights = schedule(passes.run(graph))
     source = print_c(plan, _ABI)
     for variant in WASM_VARIANTS.values():
@@ -88,19 +86,16 @@ def _compiled(cases: Sequence[Case]) -> Iterator[tuple[str, Mapping[str, Array]]
 
 def adapter() -> str:
     """Return the name of the adapter that answers for WebGPU; an empty text where there is none."""
-    if missing_adapter() is not None:
-        return ""
-    info = request_device({}).adapter.info
-    return f"{info['device']} through {info['backend_type']}"
+    return next((f"{found.name} through {found.backend}" for found in usable_adapters()), "")
 
 
-def _on_gpu(cases: Sequence[Case], compiled: Sequence[Case]) -> list[Array | None]:
+def _on_gpu(gpu: Adapter, cases: Sequence[Case], compiled: Sequence[Case]) -> list[Array | None]:
     """Return what shaders answer; None where a case has none. Whole numbers are int32 there, or nothing shows a fit."""
     narrow = {id(case): replace(case, arrays=tuple(map(_narrowed, case.arrays))) for case in compiled}
     taken = [key for key, case in narrow.items() if _has_shader(case)]
-    graph, feeds = _graph([narrow[key] for key in taken])
+    graph, feeds = graph_of([narrow[key] for key in taken])
     plan, weights = schedule(passes.run(graph))
-    answers = WebGPUEngine(plan, weights, print_wgsl(plan, weights)).run(feeds, {})
+    answers = WebGPUEngine(plan, weights, print_wgsl(plan, weights), gpu.place).run(feeds, {})
     by_case = {key: answers[f"y{at}"] for at, key in enumerate(taken)}
     return [by_case.get(id(case)) for case in cases]
 
@@ -111,26 +106,9 @@ def _narrowed(array: Array) -> Array:
 
 def _has_shader(case: Case) -> bool:
     try:
-        print_wgsl(*schedule(passes.run(_graph([case])[0])))
+        return not print_wgsl(*schedule(passes.run(graph_of([case])[0]))).inputs
     except UnsupportedError:
         return False
-    return True
-
-
-def _graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, Array]]:
-    """Return a graph of all the cases, side by side, and its inputs."""
-    builder, feeds, outputs = GraphBuilder("cases", {}), dict[str, Array](), {}
-    for at, case in enumerate(cases):
-        packing = (*(case.row.kernel.packing if case.row.kernel else ()), *[None] * len(case.arrays))
-        operands = []
-        for i, (array, layout) in enumerate(zip(case.arrays, packing)):
-            if layout is None:
-                feeds[f"x{at}_{i}"] = array
-                operands.append(builder.input(f"x{at}_{i}", dtype(array.dtype), array.shape))
-            else:
-                operands.append(builder.constant(array))
-        outputs[f"y{at}"] = builder.record(case.row.name, operands, case.attrs)  # as it is: nothing is cut
-    return builder.finish(outputs), feeds
 
 
 def _exact(case: Case) -> Array:

@@ -34,8 +34,8 @@ its functions right to 4e-15 of the answer, powers to 1e-12. A float cast to a w
 beyond 64 bits, and for NaN, the result is that of the lowest int64 (2^63 for uint64), of which a narrower dtype keeps
 the low bits; a negative float wraps around in uint64.
 
-On WebGPU whole numbers have 32 bits: a model whose int64, uint32 or uint64 may need more on the way runs elsewhere, and
-a float beyond them, or a NaN, becomes the lowest int32. There is no float64.
+On WebGPU whole numbers have 32 bits: inputs for which an int64, uint32 or uint64 may need more on the way are answered
+elsewhere, and a float beyond them, or a NaN, becomes the lowest int32. There is no float64.
 """
 
 _SPECIAL_HEAD = """# Special values

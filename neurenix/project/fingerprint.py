@@ -100,7 +100,7 @@ def watched_files(root: Path, patterns: Sequence[str], key: str) -> Mapping[str,
         where = f"{key}[{index}]: {pattern!r}"
         try:
             files = [file for path in root.glob(pattern) for file in _files_of(path) if _is_wanted(file, root, pattern)]
-        except (ValueError, NotImplementedError) as error:
+        except (ValueError, NotImplementedError, IndexError) as error:  # IndexError: '.', in Python before 3.13
             problems.append(f"{where} is no pattern: {error}")
             continue
         if not files:

@@ -193,9 +193,12 @@ def _set(values: Any, defaults: Mapping[str, Any] | None = None) -> dict[str, An
 
 
 def _options(job: Job, trained: Path) -> ExportOptions:
-    """Return the job's options, with the labels that the training has found."""
-    found = json.loads((trained / "labels.json").read_text(encoding="utf-8"))
-    return dataclasses.replace(job.options, labels=tuple(found)) if found else job.options
+    """Return the job's options, with the labels that the training has found and the shaders that it has registered."""
+    labels = json.loads((trained / "labels.json").read_text(encoding="utf-8"))
+    file = trained / "shaders.json"
+    shaders = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    options = dataclasses.replace(job.options, labels=tuple(labels)) if labels else job.options
+    return dataclasses.replace(options, shaders=shaders) if shaders else options
 
 
 def _report_json(report: ExportReport) -> str:

@@ -2,9 +2,8 @@
 
     python -m neurenix.project.training_process REQUEST.json
 
-REQUEST.json is a `training_request` with the folder for the results: `graph.npz`, `metrics.json` and
-`labels.json`. What goes wrong is written to the request's `error` file as JSON. Whatever the project's code
-prints goes to the parent line by line.
+REQUEST.json is a `training_request` with the folder for the results, which are the files of RESULTS. What goes wrong is
+written to the request's `error` file as JSON. Whatever the project's code prints goes to the parent line by line.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from neurenix.declarative.training import Declaration, make
 from neurenix.errors import InputError, NeurenixError, TrainingError
 from neurenix.graph.graph import Graph
 from neurenix.graph.renaming import rename_outputs
+from neurenix.graph.spread import FEWEST, Spread, spread_of
 from neurenix.graph.store import save_graph
 from neurenix.nn import Module
 from neurenix.project.declared_ops import note_used, register_declared
@@ -37,6 +37,7 @@ from neurenix.project.finite_weights import check_finite
 from neurenix.tensor.input_spec import InputSpec
 from neurenix.trace import infer_inputs, trace
 from neurenix.training import Trained
+from neurenix.wasm import custom_shaders
 
 
 def main(arguments: list[str]) -> int:
@@ -65,6 +66,7 @@ class Result:
     metrics: Mapping[str, float] = field(default_factory=dict)
     inputs: Mapping[str, str] | None = None
     labels: tuple[str, ...] = ()
+    examples: Any = None
 
 
 def _serve(request: Mapping[str, Any]) -> None:
@@ -76,6 +78,8 @@ def _serve(request: Mapping[str, Any]) -> None:
     if isinstance(graph, Module):
         graph.eval()
         graph = trace(graph, result.inputs or _inputs(request) or _inferred(graph), dims, request["name"])
+    if result.examples is not None:
+        graph = replace(graph, spreads={**graph.spreads, **spreads_of(result.examples, graph.inputs)})
     check_finite(graph)
     tell_unknown(read.unknown(request["known"]), request["name"])
     if request["outputs"] is not None:
@@ -85,6 +89,7 @@ def _serve(request: Mapping[str, Any]) -> None:
     note_used(graph, output)
     (output / "metrics.json").write_text(json.dumps(dict(result.metrics), allow_nan=False), encoding="utf-8")
     (output / "labels.json").write_text(json.dumps(result.labels), encoding="utf-8")
+    (output / "shaders.json").write_text(json.dumps(custom_shaders()), encoding="utf-8")
 
 
 def _inferred(model: Module) -> Mapping[str, InputSpec]:
@@ -98,8 +103,10 @@ def _trained(request: Mapping[str, Any]) -> Result:
     module, _, attribute = request["train"].partition(":")
     function = find_function(module, attribute, request["installed"])
     check_parameters(function, attribute, request["params"])
-    model, metrics = unpack(function(**request["params"]))
-    return Result(model if isinstance(model, Module) else _read_model(request, model, {}), metrics)
+    made = function(**request["params"])
+    model, metrics = unpack(made)
+    examples = made.examples if isinstance(made, Trained) else None
+    return Result(model if isinstance(model, Module) else _read_model(request, model, {}), metrics, examples=examples)
 
 
 def _loaded(request: Mapping[str, Any]) -> Result:
@@ -214,6 +221,24 @@ def unpack(result: object) -> tuple[Any, dict[str, float]]:
             raise TrainingError(f"train returned the metric {name!r} as {number}: the training has diverged")
         numbers[str(name)] = number
     return model, numbers
+
+
+def spreads_of(examples: Any, inputs: Sequence[str]) -> dict[str, Spread]:
+    """Return the spreads of a Trained's `examples`, by input. Raises TrainingError for what is no such thing."""
+    if not isinstance(examples, Mapping):
+        given = examples if isinstance(examples, (tuple, list)) else (examples,)
+        if len(given) > len(inputs):
+            raise TrainingError(f"train returned {len(given)} arrays of examples; the inputs are {', '.join(inputs)}")
+        examples = dict(zip(inputs, given))
+    found = {}
+    for name, samples in examples.items():
+        if name not in inputs:
+            raise TrainingError(f"train returned examples of {name!r}; the inputs are {', '.join(inputs)}")
+        spread = spread_of(samples.numpy() if hasattr(samples, "numpy") else samples)
+        if spread is None:
+            raise TrainingError(f"train returned examples of {name!r} that are not {FEWEST} or more of finite numbers")
+        found[name] = spread
+    return found
 
 
 def _is_of_torch(model: object) -> bool:

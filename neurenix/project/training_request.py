@@ -8,8 +8,8 @@ from typing import Any
 from neurenix.config import ModelConfig
 from neurenix.config.components import Component
 
-# The files that the process leaves: the graph, what was measured, the labels, and the custom ops in it.
-RESULTS = ("graph.npz", "metrics.json", "labels.json", "ops.json")
+# The files that the process leaves: the graph, what was measured, the labels, its custom ops, and registered shaders.
+RESULTS = ("graph.npz", "metrics.json", "labels.json", "ops.json", "shaders.json")
 
 
 def training_request(model: ModelConfig) -> dict[str, Any]:

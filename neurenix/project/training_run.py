@@ -46,7 +46,7 @@ def run_training(
     installed: Sequence[str] = (),
     ops: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """Make a model in a process of its own, into `output`: `graph.npz`, `metrics.json`, `labels.json` and `ops.json`.
+    """Make a model in a process of its own, into `output`: the files that RESULTS names.
 
     Every line that it prints goes to `say` at once and to the file `log`. `installed` are the requirements that
     the build was told to install for it, `ops` the custom ops that the project declares. Raises TrainingError.

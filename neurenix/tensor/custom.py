@@ -16,4 +16,5 @@ def custom_attributes(name: str, attrs: Mapping[str, Any]) -> dict[str, Any]:
     """Return all attributes of a registered custom op. Raises GraphError for one that is not there."""
     if name in ops.OPS:
         raise InputError(f"'{name}' is no custom op: call the Tensor's own method")
-    return ops.get(name).bind(attrs)
+    # A configuration has arrays where Python has tuples.
+    return ops.get(name).bind({key: tuple(value) if isinstance(value, list) else value for key, value in attrs.items()})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
+from torch.utils import flop_counter as counting
 
 from neurenix import nn, ops
 from neurenix.compiler import passes
@@ -13,8 +15,6 @@ from neurenix.graph.cost import step_costs
 from neurenix.trace import trace
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch", reason="make test-peers installs PyTorch")
-counting = pytest.importorskip("torch.utils.flop_counter")
 
 NETS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
     ("Linear", (10, 7), {}, (3, 10)),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import neurenix
 import neurenix.nn
@@ -17,7 +18,6 @@ pytestmark = [
     # PyTorch says that such a hook is given the gradients of the outputs alone; ours does so as well
     pytest.mark.filterwarnings("ignore:Full backward hook is firing:UserWarning"),
 ]
-torch = pytest.importorskip("torch", reason="make test-peers installs PyTorch")
 
 Log = list[Any]
 X, W = (np.random.default_rng(seed).standard_normal((3, 4)).astype(np.float32) for seed in range(2))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,6 @@ from neurenix.frontends.onnx import import_onnx
 from neurenix.phynexus.reference import run_graph
 
 pytestmark = pytest.mark.peers
-onnxruntime = pytest.importorskip("onnxruntime", reason="make test-peers installs onnxruntime")
 onnxruntime.set_default_logger_severity(4)
 
 Array = np.ndarray[Any, Any]

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from op_cases import Case, random_case
+from op_twins import ELEMENTWISE, LACKING, TWINS
 
 from neurenix import ops
 from neurenix.dtypes import dtype
@@ -16,8 +18,6 @@ from neurenix.ops.op import REQUIRED
 from neurenix.tensor import Tensor, apply
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch", reason="make test-peers installs PyTorch")
-from op_twins import ELEMENTWISE, LACKING, TWINS  # noqa: E402 - it needs PyTorch
 
 Array = np.ndarray[Any, Any]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from neurenix import optim
 from neurenix.nn import Parameter
 from neurenix.tensor import Tensor
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch", reason="make test-peers installs PyTorch")
 
 SHAPES = [(7, 5), (5,), (), (3, 2, 4)]
 STEPS = 20

@@ -18,10 +18,11 @@ from neurenix.compiler.print_c import print_c
 from neurenix.compiler.schedule import schedule
 from neurenix.compiler.wgsl import print_wgsl
 from neurenix.graph.graph import Graph
+from neurenix.phynexus.detect import usable_adapters
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.reference import run_graph
 from neurenix.phynexus.wasm import WasmEngine
-from neurenix.phynexus.webgpu import WebGPUEngine, missing_adapter
+from neurenix.phynexus.webgpu import WebGPUEngine
 from neurenix.toolchain import TARGETS, WASM_VARIANTS, compile_c, compiled_file, host_target
 from neurenix.wasm import export_to_wasm
 
@@ -47,8 +48,8 @@ def engines(graph: Graph) -> dict[str, Run]:
         "native": NativeEngine(plan, weights, library, abi).run,
         "wasm": WasmEngine(plan, weights, module, abi, BASE, memory_pages(plan)).run,
     }
-    if missing_adapter() is None:
-        found["webgpu"] = WebGPUEngine(plan, weights, print_wgsl(plan, weights)).run
+    for adapter in usable_adapters()[:1]:
+        found["webgpu"] = WebGPUEngine(plan, weights, print_wgsl(plan, weights), adapter.place).run
     return found
 
 

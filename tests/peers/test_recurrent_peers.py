@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch_twin import Twin
 
 from neurenix import nn
 from neurenix.tensor import Tensor
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch", reason="make test-peers installs PyTorch")
 
 OPTIONS: list[dict[str, Any]] = [
     {},

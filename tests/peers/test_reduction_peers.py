@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from neurenix.tensor import Tensor
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch", reason="make test-peers installs PyTorch")
 
 X = np.random.default_rng(0).standard_normal((3, 4, 5))
 TIED = np.random.default_rng(1).integers(-1, 2, (3, 4, 5)).astype(np.float64)  # equal ones and zeros everywhere

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import neurenix
 from neurenix import Tensor, nn
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch", reason="make test-peers installs PyTorch")
 
 
 def models() -> tuple[nn.Module, torch.nn.Module]:  # type: ignore[name-defined]

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch_twin import Twin
 
 from neurenix import nn
 from neurenix.tensor import Tensor
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:.*enable_nested_tensor.*:UserWarning")]
-torch = pytest.importorskip("torch", reason="make test-peers installs PyTorch")
 
 L, S, N, E, HEADS = 5, 6, 3, 8, 2
 RNG = np.random.default_rng(8)
