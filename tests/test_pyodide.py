@@ -78,11 +78,10 @@ json.dumps({"device": str(model.device), "error": float(model.self_test()), "out
 """
 
 OPS = """
-import ast, json, sys
-sys.path.append("/repo/tests")
+import ast, json
 import numpy as np
-from op_cases import Case, graph_of
 from neurenix import ops
+from neurenix.opsdoc.cases import Case, graph_of
 from neurenix.phynexus.reference import run_graph
 given = np.load("/data/cases.npz")
 answers = {}

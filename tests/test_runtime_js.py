@@ -197,6 +197,8 @@ def test_the_entry_point_lists_every_module_but_those_of_webgpu() -> None:
     named = {name for name, text in modules.items() if re.search(r"^import [^\n]*'\./webgpu", text, re.M)}
     assert named <= late  # nobody loads them with the others
     assert "import('./webgpu.js')" in modules["placement.js"]
+    at_once = set(re.findall(r"^import [^\n]*'\./(webgpu[\w.-]+)'", modules["webgpu.js"], re.M))
+    assert at_once == late - {"webgpu.js"}  # fetched side by side, not one after another
 
 
 def test_the_lock_file_names_no_registry() -> None:

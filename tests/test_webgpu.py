@@ -28,7 +28,8 @@ from neurenix.graph.graph import Graph
 from neurenix.graph.shaders import MOST_GROUPS, describe, folded
 from neurenix.nn import LSTM, Linear, Module, ReLU, Sequential, Softmax, TransformerEncoderLayer
 from neurenix.ops import Family
-from neurenix.phynexus.webgpu import WebGPUEngine, request_device
+from neurenix.phynexus.webgpu import WebGPUEngine
+from neurenix.phynexus.webgpu_device import request_device
 from neurenix.tensor.selecting import non_max_suppression
 from neurenix.trace import trace
 

@@ -28,7 +28,8 @@ from neurenix.compiler.wgsl.half import converted
 from neurenix.errors import BundleError, InputError, UnsupportedError, VerificationError
 from neurenix.graph.shaders import HALF_FEATURE, HALF_TOLERANCE, describe
 from neurenix.nn import Linear, Sequential
-from neurenix.phynexus.webgpu import WebGPUEngine, _adapter, request_device
+from neurenix.phynexus.webgpu import WebGPUEngine
+from neurenix.phynexus.webgpu_device import find_adapter, request_device
 from neurenix.session import load_model
 from neurenix.wasm import export_to_wasm
 
@@ -72,7 +73,7 @@ def test_a_model_answers_within_the_tolerance_in_half_the_memory(name: str) -> N
 def test_a_device_without_float16_answers_in_float32() -> None:
     graph, _ = MODELS["perceptron"]()
     plan, weights, shaders = half_printed(graph)
-    engine = WebGPUEngine(plan, weights, shaders, device=_adapter().request_device_sync())
+    engine = WebGPUEngine(plan, weights, shaders, device=find_adapter().request_device_sync())
     feeds = feeds_for(graph, {})
     ((output, wanted),) = reference(graph, feeds).items()
     assert "float32" == engine.precision

@@ -23,7 +23,8 @@ from neurenix.compiler.wgsl.workgroup_memory import workgroup_bytes
 from neurenix.golden_inputs import golden_cases
 from neurenix.graph.shaders import HALF_FEATURE, LARGEST_HALF, ShaderPlan
 from neurenix.nn import Linear, ReLU, Sequential
-from neurenix.phynexus.webgpu import WebGPUEngine, _adapter
+from neurenix.phynexus.webgpu import WebGPUEngine
+from neurenix.phynexus.webgpu_device import find_adapter
 from neurenix.tensor import Tensor
 from neurenix.trace import trace
 from neurenix.verification import half_error
@@ -150,7 +151,7 @@ def test_a_device_without_float16_runs_the_shaders_for_float32() -> None:
     graph, feeds = between(cases)
     plan, weights, shaders = half_printed(graph)
     assert "f16" not in shaders.text()
-    engine = WebGPUEngine(plan, weights, shaders, device=_adapter().request_device_sync())
+    engine = WebGPUEngine(plan, weights, shaders, device=find_adapter().request_device_sync())
     assert "float32" == engine.precision
     answers = engine.run(feeds, {})
     for name, wanted in reference(graph, feeds).items():

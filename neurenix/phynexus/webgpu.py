@@ -8,8 +8,6 @@ what it says becomes a NeurenixError.
 
 from __future__ import annotations
 
-import functools
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +17,11 @@ import numpy as np
 
 from neurenix.dims import evaluate
 from neurenix.dtypes import DType
-from neurenix.errors import CompileError, DeviceError, InputError, MissingExtraError, RunError
+from neurenix.errors import CompileError, DeviceError, InputError, RunError
 from neurenix.graph.cutting import cut_outputs
 from neurenix.graph.plan import Plan
 from neurenix.graph.shaders import (
     BINDING_ALIGNMENT,
-    DEFAULT_LIMITS,
     ENABLE_SUBGROUPS,
     HALF_FEATURE,
     LARGEST_HALF,
@@ -33,12 +30,10 @@ from neurenix.graph.shaders import (
     ShaderPlan,
     workgroups,
 )
+from neurenix.phynexus.webgpu_device import FORKED, SUBGROUPS, import_wgpu, is_forked, one_line, request_device
 
 Array = np.ndarray[Any, Any]
 
-# What wgpu calls the feature "subgroups". Its compiler knows the builtins without the directive, which it refuses.
-_SUBGROUPS = "subgroup"
-_FORKED = "a process cannot use the GPU where the one that forked it has: start it with multiprocessing's 'spawn'"
 # Written to a whole number's region: what its dtype is there.
 _GPU_DTYPES: dict[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32), "i32": np.dtype(np.int32), "f16": np.dtype(np.float16),
@@ -58,14 +53,14 @@ class WebGPUEngine:
         subgroups: bool = True,
     ) -> None:  # fmt: skip
         self._plan = plan
-        self._wgpu = _wgpu(f"running '{plan.name}' on a GPU")
+        self._wgpu = import_wgpu(f"running '{plan.name}' on a GPU")
         self._lock = threading.Lock()
         self._dims: dict[str, int] | None = None
         self._device = request_device(shaders.limits, place) if device is None else device
         if shaders.half is not None and HALF_FEATURE in self._device.features:
             shaders = shaders.half
         self._shaders = shaders
-        self.subgroups = subgroups and shaders.has_subgroups and _SUBGROUPS in self._device.features
+        self.subgroups = subgroups and shaders.has_subgroups and SUBGROUPS in self._device.features
         with self._checked(CompileError, "the shaders of"):
             usage = self._wgpu.BufferUsage
             data = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
@@ -101,8 +96,8 @@ class WebGPUEngine:
         RunError where the device gives up.
         """
         ready = {name: _narrowed(name, array, self._shaders.inputs.get(name)) for name, array in inputs.items()}
-        if _first_process() != os.getpid():
-            raise RunError(f"a call of '{self._plan.name}' failed: {_FORKED}")
+        if is_forked():
+            raise RunError(f"a call of '{self._plan.name}' failed: {FORKED}")
         with self._lock, self._checked(RunError, "a call of"):
             queue = self._device.queue
             for name, array in ready.items():
@@ -211,9 +206,9 @@ class WebGPUEngine:
         try:
             yield
         except self._wgpu.GPUError as found:  # validation, out of memory, internal
-            raise error(f"{what} '{self._plan.name}' failed on {self.adapter}: {_short(found)}") from found
+            raise error(f"{what} '{self._plan.name}' failed on {self.adapter}: {one_line(found)}") from found
         except RuntimeError as found:  # a map that was refused: the device is lost
-            raise RunError(f"{what} '{self._plan.name}' failed on {self.adapter}: {_short(found)}") from found
+            raise RunError(f"{what} '{self._plan.name}' failed on {self.adapter}: {one_line(found)}") from found
 
 
 def _stored(values: Array, kind: str) -> Array:
@@ -223,63 +218,6 @@ def _stored(values: Array, kind: str) -> Array:
     made = np.zeros(values.size + values.size % 2, dtype=np.float16)
     np.clip(values, -LARGEST_HALF, LARGEST_HALF, out=made[: values.size], casting="same_kind")
     return made
-
-
-def request_device(limits: Mapping[str, int], place: int | None = None) -> Any:
-    """Return a device that has these limits, and otherwise a browser's defaults though its adapter may have more.
-
-    It has float16 and subgroups where its adapter has. What runs here keeps within what every browser gives. Raises
-    DeviceError, naming what is missing.
-    """
-    adapter = _adapter(place)
-    wanted = {**DEFAULT_LIMITS, **limits}
-    have = {_hyphenless(name): value for name, value in adapter.limits.items()}
-    for name, value in wanted.items():
-        if have.get(name.lower(), 0) < value:
-            raise DeviceError(
-                f"{adapter.info['device']} gives {name} = {have.get(name.lower())}; the model needs {value}: "
-                "use device='cpu', or lower the 'max' of its dims"
-            )
-    try:
-        return adapter.request_device_sync(
-            required_features=[name for name in (HALF_FEATURE, _SUBGROUPS) if name in adapter.features],
-            required_limits={_hyphens(n): v for n, v in wanted.items()},
-        )
-    except RuntimeError as error:
-        raise DeviceError(f"{adapter.info['device']} gave no device: {_short(error)}") from error
-
-
-@functools.cache
-def _adapter(place: int | None = None) -> Any:
-    wgpu = _wgpu("a GPU")
-    try:
-        if place is not None:
-            every = wgpu.gpu.enumerate_adapters_sync()
-            if place >= len(every):
-                raise DeviceError(f"adapter {place} is gone: there are {len(every)} now")
-            return every[place]
-        found = wgpu.gpu.request_adapter_sync(power_preference="high-performance")
-    except RuntimeError as error:
-        raise DeviceError(f"there is no adapter for WebGPU on this host: {_short(error)}") from error
-    if found is None:
-        raise DeviceError("there is no adapter for WebGPU on this host: install a Vulkan driver, such as Mesa's")
-    return found
-
-
-def _wgpu(purpose: str) -> Any:
-    try:
-        import wgpu  # optional: the gpu extra
-    except ImportError:
-        raise MissingExtraError("wgpu", "gpu", purpose) from None
-    if _first_process() != os.getpid():
-        raise DeviceError(f"{purpose} failed: {_FORKED}")
-    return wgpu
-
-
-@functools.cache
-def _first_process() -> int:
-    """Return the process in which wgpu was first used: calls in one that it forked would wait for ever."""
-    return os.getpid()
 
 
 def _narrowed(name: str, array: Array, ends: tuple[int, int] | None = None) -> Array:
@@ -300,17 +238,3 @@ def _narrowed(name: str, array: Array, ends: tuple[int, int] | None = None) -> A
 
 def _widened(flat: Array, of: DType) -> Array:
     return flat.astype(of.numpy)
-
-
-def _hyphens(name: str) -> str:
-    """Turn maxBufferSize into max-buffer-size, as wgpu spells it."""
-    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name)
-
-
-def _hyphenless(name: str) -> str:
-    return name.replace("-", "").replace("_", "").lower()
-
-
-def _short(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines)[:600]

@@ -2,6 +2,7 @@
 // those of WebGPU are not: load.js and placement.js fetch them when a GPU is wanted.
 
 import './neurenix.runtime/deadline.js';
+import './neurenix.runtime/device-choice.js';
 import './neurenix.runtime/dims.js';
 import './neurenix.runtime/features.js';
 import './neurenix.runtime/fetching.js';
@@ -14,6 +15,7 @@ import './neurenix.runtime/integrity.js';
 import './neurenix.runtime/lengths.js';
 import './neurenix.runtime/manifest.js';
 import './neurenix.runtime/model.js';
+import './neurenix.runtime/options.js';
 import './neurenix.runtime/placement.js';
 import './neurenix.runtime/wasm.js';
 

@@ -24,7 +24,8 @@ from neurenix.graph.graph import Graph
 from neurenix.phynexus.native import NativeEngine, cpu_level
 from neurenix.phynexus.reference import run_graph
 from neurenix.phynexus.wasm import WasmEngine
-from neurenix.phynexus.webgpu import WebGPUEngine, request_device
+from neurenix.phynexus.webgpu import WebGPUEngine
+from neurenix.phynexus.webgpu_device import request_device
 from neurenix.toolchain import TARGETS, WASM_VARIANTS, compile_c, host_target
 
 Array = np.ndarray[Any, Any]

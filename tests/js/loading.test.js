@@ -31,6 +31,34 @@ test('options in the place of the path are noticed', async () => {
   await assert.rejects(loadModel({ device: 'wasm' }), { code: 'bad_input', message: /loadModel\(path, options\)/ });
 });
 
+const loaded = await loadModel();
+const forward = (options) => loaded.forward(ones, options);
+const unused = new AbortController().signal;
+const mistaken = [
+  ['loadModel', (options) => loadModel(undefined, options), { devise: 'wasm' }, /no option 'devise'.* Did you mean 'device'/],
+  ['loadModel', (options) => loadModel(undefined, options), { device: 1 }, /options.device must be of type string, not the number 1/],
+  ['loadModel', (options) => loadModel(undefined, options), null, /options are an object.*not null/],
+  ['forward', forward, { kep: true }, /no option 'kep'.* Did you mean 'keep'/],
+  ['forward', forward, { keep: 1 }, /options.keep must be of type boolean/],
+  ['forward', forward, 3, /options are an object: forward\(inputs, \{ signal \}\), not the number 3/],
+  ['forward', forward, unused, /no option 'aborted'/],
+  ['forward', forward, ones, /no option '0'/],
+  ['forward', forward, { constructor: 1 }, /no option 'constructor'/],
+  ['selfTest', (options) => loaded.selfTest(options), { keep: true }, /no option 'keep'.* Expected 'signal'/],
+  ['warmup', (options) => loaded.warmup(options), { keep: true }, /no option 'keep'.* Expected 'signal'/],
+];
+for (const [name, call, options, words] of mistaken) {
+  test(`${name}() refuses options that it would ignore: ${words}`, async () => {
+    await assert.rejects(call(options), { code: 'bad_input', message: words });
+  });
+}
+
+test('options that are known, or undefined, are taken', async () => {
+  for (const options of [undefined, {}, { signal: unused }, { signal: undefined, keep: true }]) {
+    assert.deepEqual((await forward(options)).output.shape, [1, 10]);
+  }
+});
+
 test('a fetch of one\'s own is used for every file', async () => {
   const files = [];
   const serve = (url, init) => {

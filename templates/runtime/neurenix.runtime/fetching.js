@@ -26,6 +26,22 @@ export async function fetchVerified(file, source, target = bytesFor(file)) {
 }
 
 /**
+ * Several files, verified, one behind another in `target`.
+ * @param {readonly BundleFile[]} files
+ * @param {Source} source
+ * @param {Uint8Array<ArrayBuffer>} target
+ */
+export async function fetchAll(files, source, target) {
+  let at = 0;
+  await Promise.all(files.map((file) => {
+    const part = target.subarray(at, at + file.size);
+    at += file.size;
+    return fetchVerified(file, source, part);
+  }));
+  return target;
+}
+
+/**
  * @param {BundleFile} file
  * @param {Source} source
  * @param {Uint8Array<ArrayBuffer>} target

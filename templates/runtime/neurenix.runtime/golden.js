@@ -1,12 +1,14 @@
-// The golden cases of a bundle: makes their inputs by FORMAT.md's formula, and compares answers.
+// The golden cases of a bundle: makes their inputs by FORMAT.md's formula, compares answers, and tries a GPU.
 
 import { evaluateShape } from './dims.js';
+import { NeurenixError } from './errors.js';
 import { toHalf } from './half.js';
 import { allocate, product, valuesOf } from './tensor.js';
 
 /** @import { Field } from './field.js' */
-/** @import { Call, Golden, Port } from './internal.js' */
+/** @import { Call, Golden, Manifest, Port } from './internal.js' */
 /** @import { DType, Tensor, TypedArray } from './types.js' */
+/** @import { WebGPUBackend } from './webgpu.js' */
 
 /**
  * A golden case's inputs, ready to run.
@@ -47,6 +49,27 @@ export function goldenError(golden, answers, outputs = []) {
     });
   }
   return largest;
+}
+
+/**
+ * Have a GPU answer every golden case, and refuse one that is off.
+ * @param {WebGPUBackend} gpu
+ * @param {Manifest} manifest
+ */
+export async function prove(gpu, { name, golden, inputs, outputs }) {
+  if (!golden.length) {
+    throw new NeurenixError('unsupported', `${name} carries no golden values, by which a GPU could prove itself.`);
+  }
+  for (const known of golden) {
+    const answers = /** @type {any} */ (await gpu.run(goldenCall(known, inputs)));
+    const error = goldenError(known, answers, outputs);
+    const limit = Math.max(known.tolerance, gpu.tolerance);
+    if (!(error <= limit)) {
+      throw new NeurenixError('verification_failed',
+        `${name} answers wrongly on this GPU (${gpu.stats.adapter}): it is off by ${error.toPrecision(2)}, `
+        + `the limit is ${limit}.`);
+    }
+  }
 }
 
 /**

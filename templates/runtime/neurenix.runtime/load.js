@@ -4,6 +4,7 @@ import { didYouMean, NeurenixError, throwIfAborted } from './errors.js';
 import { fetchVerified } from './fetching.js';
 import { checkEntry, parseManifest } from './manifest.js';
 import { Model } from './model.js';
+import { checkOptions } from './options.js';
 import { Placement } from './placement.js';
 import { describe } from './tensor.js';
 
@@ -27,7 +28,8 @@ const told = /** @type {any} */ (globalThis)[Symbol.for('neurenix.threads.1')] ?
  */
 export async function load(entry, path, options = {}) {
   checkEntry(entry);
-  checkOptions(options);
+  checkOptions(options, OPTIONS, "loadModel(path, { device: 'auto' })");
+  checkValues(options);
   throwIfAborted(options.signal);
   const transfer = new AbortController(); // ends the other downloads when one fails
   const stop = () => transfer.abort(options.signal?.reason);
@@ -53,11 +55,7 @@ export async function load(entry, path, options = {}) {
 }
 
 /** @param {LoadOptions} options */
-function checkOptions(options) {
-  if (typeof options !== 'object' || options === null) {
-    throw new NeurenixError('bad_input',
-      `The options are an object: loadModel(path, { device: 'auto' }), not ${describe(options)}.`);
-  }
+function checkValues(options) {
   const { device = 'auto', threads = 1, worker = false, deadline = 1 } = options;
   if (!DEVICES.includes(device)) {
     throw new NeurenixError('bad_input',
@@ -73,13 +71,6 @@ function checkOptions(options) {
   if (!Number.isInteger(threads) || threads < 1) {
     throw new NeurenixError('bad_input',
       `options.threads is ${threads}; it must be a whole number of at least 1.`);
-  }
-  for (const [name, value] of Object.entries(options)) {
-    const kind = OPTIONS[/** @type {keyof LoadOptions} */ (name)];
-    if (!kind) throw new NeurenixError('bad_input', `There is no option '${name}'. ${didYouMean(name, Object.keys(OPTIONS))}`);
-    if (value !== undefined && typeof value !== kind) {
-      throw new NeurenixError('bad_input', `options.${name} must be of type ${kind}, not ${describe(value)}.`);
-    }
   }
 }
 

@@ -5,12 +5,17 @@ import { abortable, NeurenixError, throwIfAborted } from './errors.js';
 import { goldenCall, goldenError } from './golden.js';
 import { GpuTensor, isBuffer } from './gpu-tensor.js';
 import { bindInputs } from './inputs.js';
+import { checkOptions } from './options.js';
 import { allocate, product, Tensor } from './tensor.js';
 
 /** @import { Call, Manifest, Port } from './internal.js' */
 /** @import { DType, ForwardOptions, TensorInfo } from './types.js' */
 /** @import { Model as PublicModel } from './types.js' */
 /** @import { Placement } from './placement.js' */
+
+const FORWARD_OPTIONS = { signal: 'object', keep: 'boolean' };
+/** @type {Record<keyof ForwardOptions, string>} */
+const OPTIONS = { signal: 'object' };
 
 /** @implements {PublicModel} */
 export class Model {
@@ -59,6 +64,7 @@ export class Model {
    */
   async forward(inputs, options) {
     this.#alive();
+    checkOptions(options, FORWARD_OPTIONS, 'forward(inputs, { signal })');
     throwIfAborted(options?.signal);
     return this.#run(bindInputs(inputs, this.#manifest), options);
   }
@@ -79,6 +85,7 @@ export class Model {
   /** @param {ForwardOptions} [options] */
   async selfTest(options) {
     this.#alive();
+    checkOptions(options, OPTIONS, 'selfTest({ signal })');
     const cases = [];
     for (const golden of this.#manifest.golden) {
       const call = goldenCall(golden, this.#manifest.inputs);
@@ -99,6 +106,7 @@ export class Model {
   /** @param {ForwardOptions} [options] */
   async warmup(options) {
     this.#alive();
+    checkOptions(options, OPTIONS, 'warmup({ signal })');
     const dims = new Map(this.dims.map(({ name, min }) => [name, min]));
     const sizes = this.inputs.map(({ shape }) => product(evaluateShape(shape, dims)));
     const arrays = this.inputs.map(({ dtype }, i) => allocate(dtype, sizes[i]));

@@ -1,10 +1,11 @@
-// Placement: which backend answers. A GPU is believed once it has proved itself, and left when it fails.
+// Placement: the backends of a model. A GPU answers once it has proved itself, and is left when it fails.
 
+import { chooseDevice } from './device-choice.js';
 import { NeurenixError, throwIfAborted } from './errors.js';
 import { chooseVariant } from './features.js';
+import { fetchAll } from './fetching.js';
 import { fetchValues } from './gpu-tensor.js';
-import { fetchVerified } from './fetching.js';
-import { goldenCall, goldenError } from './golden.js';
+import { prove } from './golden.js';
 import { readFile } from './manifest.js';
 import { WasmBackend } from './wasm.js';
 
@@ -21,7 +22,6 @@ const FAILURES = ['run_failed', 'device_unavailable', 'compile_failed', 'verific
 export class Placement {
   #manifest;
   #options;
-  /** @type {'wasm' | 'webgpu' | 'both'} */
   #first;
   /** @type {Source | null} */
   #later = null;
@@ -44,7 +44,9 @@ export class Placement {
   constructor(manifest, options) {
     this.#manifest = manifest;
     this.#options = options;
-    this.#first = this.#decide();
+    const { first, shortfall } = chooseDevice(manifest, options);
+    this.#first = first;
+    if (shortfall) this.#tell(shortfall);
   }
 
   /** What `load()` fetches. */
@@ -126,31 +128,6 @@ export class Placement {
     this.#gpu = this.#wasm = this.#loaded = null;
   }
 
-  #decide() {
-    const { device = 'auto', strict = false } = this.#options;
-    const { name, webgpu, device: preferred } = this.#manifest;
-    if (device === 'wasm' || (device === 'auto' && preferred === 'wasm')) return 'wasm';
-    const asked = device === 'webgpu' || preferred === 'webgpu';
-    const reason = this.#keptOff();
-    if (reason && (device === 'webgpu' || (asked && strict))) {
-      throw new NeurenixError('unsupported', `'${name}' ${reason}. Use device: 'auto', which takes WebAssembly.`);
-    }
-    if (reason) {
-      if (asked || webgpu) this.#tell(new NeurenixError('unsupported', `'${name}' runs on WebAssembly: it ${reason}.`));
-      return 'wasm';
-    }
-    if (device === 'webgpu' || (asked && strict)) return 'webgpu';
-    return asked || webgpu?.get('auto').raw === true ? 'both' : 'wasm';
-  }
-
-  /** Why the model may not run on a GPU at all; an empty text when it may. */
-  #keptOff() {
-    const { webgpu } = this.#manifest;
-    if (!webgpu) return 'was exported without shaders for WebGPU';
-    const special = webgpu.get('special', '').text();
-    return this.#options.strict && special ? `needs NaN or infinities, which a GPU may ignore: ${special}` : '';
-  }
-
   /**
    * Prepare the GPU while WebAssembly answers, and change over once it has proved itself.
    * @param {Source} source
@@ -175,28 +152,10 @@ export class Placement {
     const { WebGPUBackend } = await import('./webgpu.js');
     return WebGPUBackend.load(this.#manifest, source, {
       weights: () => this.#weights(source),
-      prove: (made) => this.#prove(made),
+      prove: (made) => prove(made, this.#manifest),
       deadline: this.#options.deadline ?? DEADLINE_MS,
       software: this.#options.device === 'webgpu',
     });
-  }
-
-  /** @param {WebGPUBackend} gpu */
-  async #prove(gpu) {
-    const { name, golden, inputs, outputs } = this.#manifest;
-    if (!golden.length) {
-      throw new NeurenixError('unsupported', `${name} carries no golden values, by which a GPU could prove itself.`);
-    }
-    for (const known of golden) {
-      const answers = /** @type {any} */ (await gpu.run(goldenCall(known, inputs)));
-      const error = goldenError(known, answers, outputs);
-      const limit = Math.max(known.tolerance, gpu.tolerance);
-      if (!(error <= limit)) {
-        throw new NeurenixError('verification_failed',
-          `${name} answers wrongly on this GPU (${gpu.stats.adapter}): it is off by ${error.toPrecision(2)}, `
-          + `the limit is ${limit}.`);
-      }
-    }
   }
 
   /**
@@ -267,14 +226,7 @@ export class Placement {
   async #weights(source) {
     if (this.#wasm) return (await this.#wasm).weights();
     const { weights, memory } = this.#manifest;
-    const bytes = new Uint8Array(memory.weights);
-    let at = 0;
-    await Promise.all(weights.map((file) => {
-      const target = bytes.subarray(at, at + file.size);
-      at += file.size;
-      return fetchVerified(file, source, target);
-    }));
-    return bytes;
+    return fetchAll(weights, source, new Uint8Array(memory.weights));
   }
 
   /**

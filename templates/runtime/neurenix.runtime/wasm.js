@@ -3,7 +3,7 @@
 import { evaluateShape } from './dims.js';
 import { NeurenixError } from './errors.js';
 import { mayCompile } from './features.js';
-import { fetchVerified } from './fetching.js';
+import { fetchAll, fetchVerified } from './fetching.js';
 import { sha256 } from './integrity.js';
 import { cut } from './lengths.js';
 import { arenaStart, PAGE } from './manifest.js';
@@ -180,12 +180,6 @@ async function compile(bytes, file) {
  * @param {WebAssembly.Memory} memory
  * @param {Source} source
  */
-async function readWeights({ memory: { base }, weights }, memory, source) {
-  let at = base;
-  const files = weights.map((file) => {
-    const target = new Uint8Array(memory.buffer, at, file.size);
-    at += file.size;
-    return fetchVerified(file, source, target);
-  });
-  await Promise.all(files);
+async function readWeights({ memory: { base, weights: size }, weights }, memory, source) {
+  await fetchAll(weights, source, new Uint8Array(memory.buffer, base, size));
 }
