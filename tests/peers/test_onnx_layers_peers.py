@@ -42,6 +42,10 @@ def compare(proto: onnx.ModelProto, feeds: Mapping[str, Array], tolerance: float
         assume(False)
     actual = run_graph(import_onnx(proto), feeds, {})
     first = proto.graph.node[0]
+    if "Softplus" in str(first.attribute) and not all(np.isfinite(e).all() for e in expected):
+        assert all(np.isfinite(a).all() for a in actual.values())
+        event("onnxruntime's softplus, log(1 + e^x), is infinite beyond 88")
+        assume(False)
     what = f"{first.op_type} {[(a.name, onnx.helper.get_attribute_value(a)) for a in first.attribute]}"
     for want, have in zip(expected, actual.values(), strict=True):
         assert (want.shape, want.dtype) == (have.shape, have.dtype), what
