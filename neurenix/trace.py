@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -50,7 +51,7 @@ def trace(
     model.eval()
     try:
         with no_grad(), builder.recording():
-            result = model(*(given[n] for n in order))
+            result = call_named(model, given)
             outputs = _named_outputs(result, builder)
             graph = builder.finish(outputs, layers(model), getattr(model, "browser_device", "auto"))
             known = zip(order, getattr(entrance(model), "input_spreads", ()))  # noted by who has trained it
@@ -61,12 +62,24 @@ def trace(
 
 
 def argument_order(model: Module, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of inputs in the order of `forward`'s arguments, where they are these; else as they are."""
-    given = tuple(names)
+    """Return the names of inputs in the order of `forward`'s arguments, where all are such; else as they are."""
+    given, known = tuple(names), _arguments(model)
+    return tuple(name for name in known if name in given) if set(given) <= {*known} else given
+
+
+def call_named(model: Module, given: Mapping[str, Tensor]) -> Any:
+    """Return what a model makes of inputs that are named as its arguments are, or else come in their order."""
+    order, known = argument_order(model, given), _arguments(model)
+    if not set(order) <= {*known}:
+        return model(*given.values())
+    count = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(order, known)))
+    # Behind an argument that is left out, those that follow go by name.
+    return model(*(given[n] for n in order[:count]), **{n: given[n] for n in order[count:]})
+
+
+def _arguments(model: Module) -> tuple[str, ...]:
     parameters = inspect.signature(model.forward).parameters.values()
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    first = tuple(known[: len(given)])
-    return first if set(first) == set(given) else given
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
 
 
 def layers(model: Module) -> list[Layer]:

@@ -18,7 +18,7 @@ from neurenix.graph.graph import Graph
 from neurenix.nn.module import Module
 from neurenix.tensor import Tensor
 from neurenix.tensor.input_spec import InputSpec
-from neurenix.trace import argument_order
+from neurenix.trace import call_named
 
 _shaders: dict[str, str] = {}
 
@@ -90,7 +90,7 @@ def run_in_browser(model: Module, inputs: Any, device: Device | DeviceType | str
         with no_grad():
             if not isinstance(inputs, Mapping):
                 return model(_tensor(inputs))
-            result = model(*(_tensor(inputs[name]) for name in argument_order(model, inputs)))
+            result = call_named(model, {name: _tensor(value) for name, value in inputs.items()})
     finally:
         model.train(was_training)
     named = result if isinstance(result, Mapping) else {"output": result}

@@ -26,6 +26,20 @@ def test_a_named_argument_is_that_argument(names: tuple[str, str]) -> None:
     assert [3.0] * 3 == run_in_browser(Difference(), {name: values[name] for name in names})["output"].tolist()
 
 
+class Optional(Module):
+    def forward(self, x: Tensor, added: Tensor | None = None, taken: Tensor | None = None) -> Tensor:
+        y = x if added is None else x + added
+        return y if taken is None else y - taken
+
+
+@pytest.mark.parametrize(("names", "wanted"), [(("x", "taken"), 4.0), (("taken", "x"), 4.0), (("x", "added"), 6.0)])
+def test_an_argument_behind_one_that_is_left_out_is_that_argument(names: tuple[str, str], wanted: float) -> None:
+    values = {"x": np.full(2, 5.0, np.float32), names[names[0] == "x"]: np.full(2, 1.0, np.float32)}
+    graph = trace(Optional(), dict.fromkeys(names, "float32[2]"))
+    assert [wanted] * 2 == run_graph(graph, values, {})["output"].tolist()
+    assert [wanted] * 2 == run_in_browser(Optional(), {name: values[name] for name in names})["output"].tolist()
+
+
 def test_names_of_ones_own_are_in_order() -> None:
     graph = trace(Difference(), {"right_hand": "float32[1]", "left_hand": "float32[1]"})
     values = {"right_hand": np.array([5.0], np.float32), "left_hand": np.array([2.0], np.float32)}
