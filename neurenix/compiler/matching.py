@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +81,13 @@ def per_channel(shape: Shape, out: Shape, axis: int) -> bool:
     padded = (1,) * (len(out) - len(shape)) + tuple(shape)
     others = padded[: len(out) - axis] + padded[len(out) - axis + 1 :]
     return len(shape) <= len(out) and all(s == 1 for s in others) and padded[-axis] in (1, out[-axis])
+
+
+def repeated(once: Callable[[Graph], Graph | None], graph: Graph) -> Graph:
+    """Return what is left of a graph when `once`, which makes one change, finds nothing more to change: None."""
+    while (better := once(graph)) is not None:
+        graph = better
+    return graph
 
 
 def alive(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from neurenix.compiler.matching import Rewriter, alive, channel_axis, per_channel
+from neurenix.compiler.matching import Rewriter, alive, channel_axis, per_channel, repeated
 from neurenix.graph.graph import Array, Graph, Node
 
 # A matrix has its output channels last, the weights of convolutions, grouped and depthwise ones too, first.
@@ -23,11 +23,7 @@ FOLDING = ("conv2d", "depthwise2d", "matmul")
 
 def fold_affine(graph: Graph) -> Graph:
     """Fold until nothing is left to fold."""
-    while True:
-        better = _fold_once(graph)
-        if better is None:
-            return graph
-        graph = better
+    return repeated(_fold_once, graph)
 
 
 def _fold_once(graph: Graph) -> Graph | None:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from neurenix.compiler.matching import Rewriter, alive
+from neurenix.compiler.matching import Rewriter, alive, repeated
 from neurenix.dims import Shape
 from neurenix.dims import product as product_of
 from neurenix.graph.graph import Graph, Node
@@ -22,11 +22,7 @@ Block = tuple[tuple[int, ...], tuple[int, ...]]
 
 def join_moves(graph: Graph) -> Graph:
     """Join until no two permutations are left that can be one."""
-    while True:
-        better = _join_once(graph)
-        if better is None:
-            return graph
-        graph = better
+    return repeated(_join_once, graph)
 
 
 def _join_once(graph: Graph) -> Graph | None:

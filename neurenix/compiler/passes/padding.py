@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from neurenix import ops
-from neurenix.compiler.matching import Rewriter, alive
+from neurenix.compiler.matching import Rewriter, alive, repeated
 from neurenix.dims import Size
 from neurenix.errors import GraphError
 from neurenix.graph.graph import Graph, Node
@@ -37,11 +37,11 @@ class _Border:
 
 def fold_padding(graph: Graph) -> Graph:
     """Fold every pad that all of its readers can take."""
-    while True:
-        better = next((made for node in graph.nodes if (made := _without(node, graph)) is not None), None)
-        if better is None:
-            return graph
-        graph = better
+    return repeated(_fold_once, graph)
+
+
+def _fold_once(graph: Graph) -> Graph | None:
+    return next((made for node in graph.nodes if (made := _without(node, graph)) is not None), None)
 
 
 def _without(pad: Node, graph: Graph) -> Graph | None:
